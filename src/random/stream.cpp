@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <unordered_set>
+
+#include <Random123/philox.h>
+
+#include <temblor/base/error.hpp>
+#include <temblor/random/stream.hpp>
+
+namespace temblor {
+
+Stream::Stream(std::uint64_t seed, StreamId id) : seed_(seed), id_(id) {}
+
+Stream Stream::substream(std::uint32_t stream) const {
+  StreamId id = id_;
+  id.stream = stream;
+  return {seed_, id};
+}
+
+void Stream::refill() {
+  ensure(draw_ <= 0xffffffffULL, "a random stream gives at most 2^34 words");
+  const r123::Philox4x32::ctr_type counter{{static_cast<std::uint32_t>(draw_), id_.stream, id_.trial, id_.point}};
+  const r123::Philox4x32::key_type key{
+      {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32U)}};
+  const auto block = r123::Philox4x32{}(counter, key);
+  std::copy(block.begin(), block.end(), block_.begin());
+  ++draw_;
+  used_ = 0;
+}
+
+std::uint32_t Stream::word() {
+  if (used_ == block_.size()) refill();
+  return block_[used_++];
+}
+
+std::uint64_t Stream::word64() {
+  const std::uint64_t low = word();
+  return low | (static_cast<std::uint64_t>(word()) << 32U);
+}
+
+double Stream::uniform() { return (static_cast<double>(word64() >> 11U) + 0.5) * 0x1p-53; }
+
+double Stream::normal() {
+  const double radius = std::sqrt(-2.0 * std::log(uniform()));
+  return radius * std::cos(2.0 * std::numbers::pi * uniform());
+}
+
+std::uint64_t Stream::below(std::uint64_t n) {
+  ensure(n >= 1, "below(n) needs n >= 1");
+  const std::uint64_t excess = (0 - n) % n;  // 2^64 mod n: the first `excess` words are the biased ones
+  for (;;) {
+    const std::uint64_t word = word64();
+    if (word >= excess) return word % n;
+  }
+}
+
+std::vector<std::uint64_t> choose_distinct(Stream& stream, std::uint64_t n, std::uint64_t k) {
+  ensure(k <= n, "choose_distinct(n, k) needs k <= n");
+  std::unordered_set<std::uint64_t> chosen;
+  for (std::uint64_t top = n - k; top < n; ++top) {
+    if (!chosen.insert(stream.below(top + 1)).second) chosen.insert(top);
+  }
+  std::vector<std::uint64_t> sorted(chosen.begin(), chosen.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
+}
+
+std::vector<std::uint64_t> choose_each(Stream& stream, std::uint64_t n, double p) {
+  ensure(p >= 0 && p <= 1, "choose_each(n, p) needs p in [0, 1]");
+  std::vector<std::uint64_t> chosen;
+  if (p == 0) return chosen;
+  if (p == 1) {
+    chosen.resize(n);
+    std::iota(chosen.begin(), chosen.end(), std::uint64_t{0});
+    return chosen;
+  }
+  const double scale = 1.0 / std::log1p(-p);
+  for (std::uint64_t next = 0;;) {
+    const double skip = std::floor(std::log(stream.uniform()) * scale);
+    if (skip >= static_cast<double>(n - next)) return chosen;
+    next += static_cast<std::uint64_t>(skip);
+    chosen.push_back(next);
+    if (++next == n) return chosen;
+  }
+}
+
+std::vector<std::uint32_t> permutation(Stream& stream, std::uint32_t n) {
+  std::vector<std::uint32_t> order(n);
+  std::iota(order.begin(), order.end(), 0U);
+  for (std::uint32_t i = n; i > 1; --i) std::swap(order[i - 1], order[stream.below(i)]);
+  return order;
+}
+
+}  // namespace temblor
