@@ -1,0 +1,69 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <temblor/base/params.hpp>
+#include <temblor/data/dataset.hpp>
+#include <temblor/formats/format.hpp>
+#include <temblor/network/network.hpp>
+#include <temblor/perturb/perturbation.hpp>
+#include <temblor/perturb/threat.hpp>
+#include <temblor/random/stream.hpp>
+
+namespace temblor {
+
+/// What a severity of an attack measures.
+struct Quantity {
+  std::string name;  ///< "eps", "ber", "bits", "flips"
+  std::string help;  ///< "largest absolute change of a weight"
+  std::string unit;  ///< "" for a pure number
+  double least;      ///< smallest allowed, included
+  double most;       ///< largest allowed, included
+  bool whole;        ///< whole numbers only
+};
+
+/// Everything an attack may look at. References outlive the attack.
+struct AttackContext {
+  const Network& network;  ///< its weights already rounded to `format` (decoded codes)
+  const Dataset& data;
+  const Format& format;    ///< stored format of the weights; fp32 is the identity
+  LayerSet layers;         ///< chosen weighted layers, never empty
+  double severity;
+  Params params;
+};
+
+/// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const and safe to
+/// call from many threads at once.
+class Attack {
+ public:
+  virtual ~Attack() = default;
+  virtual Perturbation perturb(const Stream& stream) const = 0;
+  /// The set no perturbation of this point leaves.
+  virtual ThreatSet threat() const = 0;
+  /// Every trial gives the same perturbation (actual rounding): one trial is enough.
+  virtual bool deterministic() const { return false; }
+};
+
+/// An attack: one file in attacks/ and one line in attacks/table.cpp.
+struct AttackEntry {
+  std::string name;
+  std::string help;     ///< one line
+  std::string example;  ///< arguments of `temblor run` that use it, without network, data and output
+  std::string source;   ///< paper, or "baseline"
+  bool gradient;        ///< needs gradients
+  bool stored_codes;    ///< acts on stored codes: the format matters
+  /// The quantity that severity measures, given the checked parameters (bit-flip: ber or number of flips).
+  Quantity (*quantity)(const Params& params);
+  std::vector<ParamSpec> params;
+  std::unique_ptr<Attack> (*make)(const AttackContext& context);
+};
+
+/// All attacks. An incomplete entry throws at first use.
+const std::vector<AttackEntry>& attack_table();
+/// By name; usage error with the nearest name otherwise.
+const AttackEntry& find_attack(std::string_view name);
+
+}  // namespace temblor

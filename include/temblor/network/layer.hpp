@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <temblor/network/types.hpp>
+
+namespace temblor {
+
+/// One kind of layer: a pure function of its inputs and parameters. It holds geometry only; parameters come as
+/// arguments, so that perturbed copies need no second network. All batches are [images x units], row-major.
+///
+/// A new layer is one file in src/network/layers and one line in src/network/layer_table.cpp.
+class Layer {
+ public:
+  using Inputs = std::span<const Matrix* const>;
+
+  virtual ~Layer() = default;
+  virtual std::string_view kind() const = 0;  ///< as in layer_table()
+
+  /// Output shape for these input shapes and parameters; bad-input error `why` when they do not fit.
+  virtual Shape output_shape(std::span<const Shape> inputs, const Weights* weights) const = 0;
+  /// Whether the layer has parameters (then `weights` is never null).
+  virtual bool weighted() const { return false; }
+  /// Element-wise, monotone, 1-Lipschitz activation: `apply` is then available.
+  virtual bool elementwise() const { return false; }
+  /// Activation of n values in place, the same arithmetic as forward. Only for elementwise() layers.
+  virtual void apply(float* values, Index n) const;
+
+  /// out is resized. Full IEEE 754 semantics: a NaN or Inf in an input reaches the output as in a plain sum.
+  virtual void forward(Inputs in, const Weights* weights, Matrix& out) const = 0;
+
+  /// Adds the gradients of a scalar loss: `grad_out` is its gradient by the output. grad_in[i] is null where not
+  /// wanted, otherwise sized like in[i] and added to; grad_weights likewise (sized like weights). At the kink of ReLU
+  /// the derivative is 0.
+  virtual void backward(Inputs in, const Matrix& out, const Weights* weights, const Matrix& grad_out,
+                        std::span<Matrix* const> grad_in, Weights* grad_weights) const = 0;
+
+  /// Encloses the outputs for all inputs in the given intervals and all parameters within `radius` of `weights`
+  /// (null: exactly `weights`). Sound in double arithmetic: every product and sum is widened by its rounding error
+  /// (theory, floating point). `exact_input` says that lower == upper, which the dense layer uses.
+  virtual void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,
+                        Interval& out) const = 0;
+};
+
+/// A kind of layer that files can name.
+struct LayerEntry {
+  std::string name;
+  std::string help;  ///< one line: formula
+  bool weighted;
+  std::unique_ptr<Layer> (*make)();
+};
+
+/// All kinds of layers. Incomplete entries throw at first use.
+const std::vector<LayerEntry>& layer_table();
+/// A layer by its table name; bad-input error with the nearest name otherwise.
+std::unique_ptr<Layer> make_layer(std::string_view kind);
+
+}  // namespace temblor

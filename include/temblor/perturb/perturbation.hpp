@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include <temblor/network/network.hpp>
+#include <temblor/perturb/threat.hpp>
+
+namespace temblor {
+
+/// One weight set to another value (biases are never faulted).
+struct Change {
+  std::uint32_t layer;
+  std::uint32_t index;  ///< row-major in [outputs x inputs]
+  float after;
+};
+
+/// One inverted bit of a stored code.
+struct BitFault {
+  std::uint32_t layer;
+  std::uint32_t index;
+  std::uint32_t bit;
+  std::uint32_t before;  ///< code before
+  std::uint32_t after;   ///< code after this and every earlier flip of the same weight
+};
+
+/// A few weights changed: sorted by (layer, index), each weight once.
+struct SparseDelta {
+  std::vector<Change> changes;
+};
+
+/// Whole layers replaced: one entry a weighted layer, empty where untouched.
+struct DenseDelta {
+  std::vector<std::optional<Weights>> layers;
+};
+
+/// One perturbation for each image, never formed as weights for all images at once. Against the input z of a layer
+/// the strongest box perturbation is dW_ij = R_ij s_i sgn(z_j) with one number s_i in [-1, 1] a unit (theory, 4b);
+/// for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1. z is the layer's input in the PERTURBED
+/// network; sgn(0) = +1. Biases, where the set moves them, get r_i s_i.
+struct SampleDelta {
+  ThreatSet set;
+  /// slack[m]: [images x outputs] for every chosen weighted layer, empty otherwise: s (boxes) or u (l2).
+  std::vector<Matrix> slack;
+};
+
+/// What an attack returns: one perturbation of the network's weights.
+struct Perturbation {
+  std::variant<SparseDelta, DenseDelta, SampleDelta> delta;
+  std::vector<BitFault> faults{};  ///< for faults on stored codes
+};
+
+/// Size of a perturbation.
+struct Norms {
+  std::int64_t changed = 0;  ///< weights that differ
+  double linf = 0;           ///< largest absolute change of a weight (NaN or Inf where a weight became so)
+  double l2 = 0;             ///< Frobenius norm over all layers together
+  double relative = 0;       ///< largest change relative to the weight's magnitude; +inf where a zero weight moved
+};
+
+/// The perturbed parameters: one entry a weighted layer, empty where untouched.
+std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SparseDelta& delta);
+/// The weights that image `sample` (row of `image`, [1 x values]) sees, as float, each rounded toward the base weight so
+/// that the threat set contains it exactly: abs(W^ - W) <= R holds in exact arithmetic.
+std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta, Index sample,
+                                                      const Matrix& image);
+
+Norms measure(const Network& network, const std::vector<std::optional<Weights>>& layers);
+
+/// A worker's own copy of touched layers, changed and restored bit for bit: apply, evaluate, undo.
+class Workspace {
+ public:
+  explicit Workspace(const Network& network);
+  const WeightView& apply(const SparseDelta& delta);
+  const WeightView& apply(const DenseDelta& delta);
+  void undo();
+  const WeightView& view() const { return view_; }
+
+ private:
+  const Network* network_;
+  std::vector<std::optional<Weights>> own_;  ///< copies, made when first touched
+  WeightView view_;
+  std::vector<Change> saved_;                ///< sparse: values to put back
+};
+
+}  // namespace temblor
