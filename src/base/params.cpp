@@ -55,17 +55,26 @@ template <class T>
 const T& get(const std::map<std::string, Params::Value, std::less<>>& values, std::string_view name) {
   const auto found = values.find(name);
   if (found == values.end() || !std::holds_alternative<T>(found->second)) {
-    internal_error("parameter '" + std::string(name) + "' is asked for with a type its table does not give it");
+    internal_error("parameter '" + std::string(name) +
+                   "' is asked for with a type its table does not give it");
   }
   return std::get<T>(found->second);
 }
 
 }  // namespace
 
-bool Params::flag(std::string_view name) const { return get<bool>(values_, name); }
-std::int64_t Params::integer(std::string_view name) const { return get<std::int64_t>(values_, name); }
-double Params::real(std::string_view name) const { return get<double>(values_, name); }
-const std::string& Params::text(std::string_view name) const { return get<std::string>(values_, name); }
+bool Params::flag(std::string_view name) const {
+  return get<bool>(values_, name);
+}
+std::int64_t Params::integer(std::string_view name) const {
+  return get<std::int64_t>(values_, name);
+}
+double Params::real(std::string_view name) const {
+  return get<double>(values_, name);
+}
+const std::string& Params::text(std::string_view name) const {
+  return get<std::string>(values_, name);
+}
 
 std::string Params::canonical() const {
   std::vector<std::string> parts;

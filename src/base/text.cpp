@@ -46,12 +46,14 @@ std::string shortest(Real value) {
 std::vector<double> parse_range(std::string_view text, std::string_view what, double least, double most) {
   const std::string form = "a range is lo:hi:log:n or lo:hi:lin:n, as in 1e-4:1e-2:log:7";
   const auto parts = split(text, ':');
-  if (parts.size() != 4 || (parts[2] != "log" && parts[2] != "lin")) usage_error(quoted(what, text), "not a range", form);
+  if (parts.size() != 4 || (parts[2] != "log" && parts[2] != "lin"))
+    usage_error(quoted(what, text), "not a range", form);
   const double lo = parse_real(parts[0], what, least, most);
   const double hi = parse_real(parts[1], what, least, most);
   const auto n = parse_integer(parts[3], std::string(what) + ", number of values", 2, 1000000);
   const bool geometric = parts[2] == "log";
-  if (geometric && !(lo > 0 && hi > 0)) usage_error(quoted(what, text), "a log range needs both ends above 0", form);
+  if (geometric && !(lo > 0 && hi > 0))
+    usage_error(quoted(what, text), "a log range needs both ends above 0", form);
   std::vector<double> values(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double t = static_cast<double>(i) / static_cast<double>(n - 1);
@@ -79,22 +81,30 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 
 void unknown_name(std::string_view what, std::string_view word, const std::vector<std::string>& candidates) {
   const std::string near = nearest(word, candidates);
-  const std::string cure = near.empty() ? "known are " + join(candidates, ", ") : "did you mean '" + near + "'?";
+  const std::string cure =
+      near.empty() ? "known are " + join(candidates, ", ") : "did you mean '" + near + "'?";
   usage_error("unknown " + quoted(what, word), "", cure);
 }
 
-std::string to_text(double value) { return shortest(value); }
-std::string to_text(float value) { return shortest(value); }
+std::string to_text(double value) {
+  return shortest(value);
+}
+std::string to_text(float value) {
+  return shortest(value);
+}
 
-std::int64_t parse_integer(std::string_view text, std::string_view what, std::int64_t least, std::int64_t most) {
+std::int64_t parse_integer(std::string_view text, std::string_view what, std::int64_t least,
+                           std::int64_t most) {
   const std::string_view digits = trim(text);
   std::int64_t value = 0;
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  const std::string range = "give a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+  const std::string range =
+      "give a whole number from " + std::to_string(least) + " to " + std::to_string(most);
   if (digits.empty() || code == std::errc::invalid_argument || end != digits.data() + digits.size()) {
     usage_error(quoted(what, text), "not a whole number", range);
   }
-  if (code != std::errc{} || value < least || value > most) usage_error(quoted(what, text), "out of range", range);
+  if (code != std::errc{} || value < least || value > most)
+    usage_error(quoted(what, text), "out of range", range);
   return value;
 }
 
@@ -102,11 +112,13 @@ double parse_real(std::string_view text, std::string_view what, double least, do
   const std::string_view digits = trim(text);
   double value = 0;
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (digits.empty() || code != std::errc{} || end != digits.data() + digits.size() || !std::isfinite(value)) {
+  if (digits.empty() || code != std::errc{} || end != digits.data() + digits.size() ||
+      !std::isfinite(value)) {
     usage_error(quoted(what, text), "not a finite number", "write it as in 0.001 or 1e-3");
   }
   if (value < least || value > most) {
-    usage_error(quoted(what, text), "out of range", "give a number from " + to_text(least) + " to " + to_text(most));
+    usage_error(quoted(what, text), "out of range",
+                "give a number from " + to_text(least) + " to " + to_text(most));
   }
   return value;
 }

@@ -21,7 +21,8 @@ Stream Stream::substream(std::uint32_t stream) const {
 
 void Stream::refill() {
   ensure(draw_ <= 0xffffffffULL, "a random stream gives at most 2^34 words");
-  const r123::Philox4x32::ctr_type counter{{static_cast<std::uint32_t>(draw_), id_.stream, id_.trial, id_.point}};
+  const r123::Philox4x32::ctr_type counter{
+      {static_cast<std::uint32_t>(draw_), id_.stream, id_.trial, id_.point}};
   const r123::Philox4x32::key_type key{
       {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32U)}};
   const auto block = r123::Philox4x32{}(counter, key);
@@ -40,7 +41,9 @@ std::uint64_t Stream::word64() {
   return low | (static_cast<std::uint64_t>(word()) << 32U);
 }
 
-double Stream::uniform() { return (static_cast<double>(word64() >> 11U) + 0.5) * 0x1p-53; }
+double Stream::uniform() {
+  return (static_cast<double>(word64() >> 11U) + 0.5) * 0x1p-53;
+}
 
 double Stream::normal() {
   const double radius = std::sqrt(-2.0 * std::log(uniform()));

@@ -6,8 +6,12 @@
 
 namespace temblor::testing {
 
-std::string source_dir() { return TEMBLOR_SOURCE_DIR; }
-std::string binary() { return TEMBLOR_BINARY; }
+std::string source_dir() {
+  return TEMBLOR_SOURCE_DIR;
+}
+std::string binary() {
+  return TEMBLOR_BINARY;
+}
 
 TemporaryDirectory::TemporaryDirectory() {
   std::string pattern = (std::filesystem::temp_directory_path() / "temblor-test-XXXXXX").string();

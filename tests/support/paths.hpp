@@ -2,8 +2,8 @@
 
 #include <string>
 
-/// Where the tests find things. Only tests/support/paths.cpp knows the build's paths, so that object files of the tests
-/// do not depend on them.
+/// Where the tests find things. Only tests/support/paths.cpp knows the build's paths, so that object files of
+/// the tests do not depend on them.
 namespace temblor::testing {
 
 std::string source_dir();  ///< root of the source tree

@@ -25,7 +25,8 @@ TEST_CASE("reals: lists, log and lin ranges, exact end points") {
 }
 
 TEST_CASE("numbers that are none are refused") {
-  for (const auto* text : {"", "nan", "inf", "1x", "0x1", "1e999", "--1", "1:2:3", "1:2:log:1", "0:1:log:3", "1,,2"}) {
+  for (const auto* text :
+       {"", "nan", "inf", "1x", "0x1", "1e999", "--1", "1:2:3", "1:2:log:1", "0:1:log:3", "1,,2"}) {
     CHECK_THROWS_AS(parse_reals(text, "eps"), Error);
   }
   CHECK_THROWS_AS(parse_real("-1", "eps", 0.0), Error);
@@ -43,7 +44,8 @@ TEST_CASE("a misspelt name gets the nearest known one") {
 }
 
 TEST_CASE("doubles are written in the shortest form that reads back") {
-  for (const double value : {0.1, 1e-3, 1.0 / 3.0, 123456789.0, 5e-324}) CHECK(parse_real(to_text(value), "x") == value);
+  for (const double value : {0.1, 1e-3, 1.0 / 3.0, 123456789.0, 5e-324})
+    CHECK(parse_real(to_text(value), "x") == value);
   CHECK(to_text(0.1) == "0.1");
 }
 

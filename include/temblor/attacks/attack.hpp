@@ -29,14 +29,14 @@ struct Quantity {
 struct AttackContext {
   const Network& network;  ///< its weights already rounded to `format` (decoded codes)
   const Dataset& data;
-  const Format& format;    ///< stored format of the weights; fp32 is the identity
-  LayerSet layers;         ///< chosen weighted layers, never empty
+  const Format& format;  ///< stored format of the weights; fp32 is the identity
+  LayerSet layers;       ///< chosen weighted layers, never empty
   double severity;
   Params params;
 };
 
-/// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const and safe to
-/// call from many threads at once.
+/// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const
+/// and safe to call from many threads at once.
 class Attack {
  public:
   virtual ~Attack() = default;

@@ -9,8 +9,8 @@ namespace temblor {
 /// Exit codes of the program; every error carries the one it ends with.
 enum class Exit : int { ok = 0, check_failed = 1, usage = 2, bad_input = 3, internal = 4, interrupted = 130 };
 
-/// An error in one grammar: "PROBLEM (WHY): CURE". `problem` names the file, line or key; `why` says why it is one;
-/// `cure` says what to do. `why` and `cure` may be empty.
+/// An error in one grammar: "PROBLEM (WHY): CURE". `problem` names the file, line or key; `why` says why it
+/// is one; `cure` says what to do. `why` and `cure` may be empty.
 class Error : public std::runtime_error {
  public:
   Error(Exit code, std::string_view problem, std::string_view why, std::string_view cure);

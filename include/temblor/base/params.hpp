@@ -13,16 +13,18 @@ namespace temblor {
 /// What a plug-in's parameter may be. `choice` is one of a fixed set of words, `text` any string.
 enum class ParamType { flag, integer, real, choice, text };
 
-/// One parameter of an attack, bound, format or dataset: all that help, checking and the result file need to know.
+/// One parameter of an attack, bound, format or dataset: all that help, checking and the result file need to
+/// know.
 struct ParamSpec {
   std::string name;     ///< as written in specs and after --set, lower case with '-'
   ParamType type;       ///<
   std::string initial;  ///< default value, as text
   std::string help;     ///< one line
   std::string unit{};   ///< "" for a pure number
-  double least = std::numeric_limits<double>::lowest();  ///< smallest allowed value (integer and real), included
-  double most = std::numeric_limits<double>::max();      ///< largest allowed value, included
-  std::vector<std::string> choices{};                    ///< for ParamType::choice
+  double least =
+      std::numeric_limits<double>::lowest();         ///< smallest allowed value (integer and real), included
+  double most = std::numeric_limits<double>::max();  ///< largest allowed value, included
+  std::vector<std::string> choices{};                ///< for ParamType::choice
 };
 
 /// Checked parameter values by name. Every parameter of the table is there, defaults filled in.
@@ -30,9 +32,10 @@ class Params {
  public:
   using Value = std::variant<bool, std::int64_t, double, std::string>;
 
-  /// Checks `given` (name -> text) against `specs`: unknown names are refused with the nearest known one, values are
-  /// parsed and range-checked; usage errors begin with `owner` ("attack 'weight-pgd'").
-  Params(std::string_view owner, const std::vector<ParamSpec>& specs, const std::map<std::string, std::string>& given);
+  /// Checks `given` (name -> text) against `specs`: unknown names are refused with the nearest known one,
+  /// values are parsed and range-checked; usage errors begin with `owner` ("attack 'weight-pgd'").
+  Params(std::string_view owner, const std::vector<ParamSpec>& specs,
+         const std::map<std::string, std::string>& given);
   Params() = default;
 
   bool flag(std::string_view name) const;

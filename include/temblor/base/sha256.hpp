@@ -8,7 +8,8 @@
 
 namespace temblor {
 
-/// SHA-256 (FIPS 180-4) of a byte stream given in pieces; ids of campaigns, points and inputs are its hex digests.
+/// SHA-256 (FIPS 180-4) of a byte stream given in pieces; ids of campaigns, points and inputs are its hex
+/// digests.
 class Sha256 {
  public:
   Sha256();

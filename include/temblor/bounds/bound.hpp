@@ -10,12 +10,12 @@
 
 namespace temblor {
 
-/// Upper limits on pairwise margin drops over a threat set: value(n, j) >= f^{yj}(x_n) - f^^{yj}(x_n) for EVERY
-/// perturbed network f^ of the set, y the label of image n; 0 at j = y.
+/// Upper limits on pairwise margin drops over a threat set: value(n, j) >= f^{yj}(x_n) - f^^{yj}(x_n) for
+/// EVERY perturbed network f^ of the set, y the label of image n; 0 at j = y.
 struct BoundValues {
   MatrixD value;       ///< [images x classes], for exact real arithmetic, itself rounded outward
-  MatrixD arithmetic;  ///< [images x classes]: what float32 evaluation of both networks, in any order, may add;
-                       ///< empty unless asked for
+  MatrixD arithmetic;  ///< [images x classes]: what float32 evaluation of both networks, in any order, may
+                       ///< add; empty unless asked for
 };
 
 struct BoundContext {
@@ -43,6 +43,7 @@ const BoundEntry& find_bound(std::string_view name);
 
 /// The margin drop that pairwise drops allow: margin - min_j (f^{yj} - value_j), per image. `pair_margins`
 /// [images x classes] holds f^{yj} of the base network.
-VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value, const std::vector<std::int32_t>& labels);
+VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value,
+                          const std::vector<std::int32_t>& labels);
 
 }  // namespace temblor

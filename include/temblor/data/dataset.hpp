@@ -12,33 +12,33 @@ namespace temblor {
 
 /// Labelled images as read, before scaling.
 struct RawImages {
-  Shape shape;                          ///< of one image
-  Matrix values;                        ///< [images x values], raw (0..255 for bytes)
-  std::vector<std::int32_t> labels;     ///< [images]
-  std::vector<std::string> files;       ///< what was read
+  Shape shape;                       ///< of one image
+  Matrix values;                     ///< [images x values], raw (0..255 for bytes)
+  std::vector<std::int32_t> labels;  ///< [images]
+  std::vector<std::string> files;    ///< what was read
 };
 
 enum class Split { train, test };
 
 /// A reader: one file in datasets/ and one line in datasets/table.cpp.
 struct DatasetEntry {
-  std::string name;                        ///< named set ("fashion-mnist") or format ("csv", "idx")
-  std::string help;                        ///< one line
-  std::string example;                     ///< arguments of a command that uses it
-  std::vector<std::string> places;         ///< usual directories of a named set, tried in order
-  int classes;                             ///< number of classes, 0 when the data tell
+  std::string name;                 ///< named set ("fashion-mnist") or format ("csv", "idx")
+  std::string help;                 ///< one line
+  std::string example;              ///< arguments of a command that uses it
+  std::vector<std::string> places;  ///< usual directories of a named set, tried in order
+  int classes;                      ///< number of classes, 0 when the data tell
   /// Reads one split from `path` (directory of a named set, or a file).
   RawImages (*read)(const std::string& path, Split split);
 };
 
 const std::vector<DatasetEntry>& dataset_table();
 
-/// Which images of a set: "all", "first:N", "range:A:B" (half open), "stratified:N" (N/classes of each class, first of
-/// each), "random:N[:SEED]" (without replacement, kept in index order).
+/// Which images of a set: "all", "first:N", "range:A:B" (half open), "stratified:N" (N/classes of each class,
+/// first of each), "random:N[:SEED]" (without replacement, kept in index order).
 struct DataRequest {
-  std::string set;              ///< table name, or path of a file whose kind its name tells (.csv .h5 .gz/idx/bin)
+  std::string set;  ///< table name, or path of a file whose kind its name tells (.csv .h5 .gz/idx/bin)
   Split split = Split::test;
-  std::string directory{};      ///< --data-dir; else TEMBLOR_DATA (and TEMBLOR_DATA/NAME), else the usual places
+  std::string directory{};  ///< --data-dir; else TEMBLOR_DATA (and TEMBLOR_DATA/NAME), else the usual places
   std::string select = "all";
 };
 
@@ -49,17 +49,18 @@ struct Dataset {
   std::string select;
   Shape shape;
   Index classes = 0;
-  Matrix images;                      ///< [images x values], scaled
-  std::vector<std::int32_t> labels;   ///< [images], 0..classes-1
-  std::vector<std::int64_t> index;    ///< [images], position in the whole split
+  Matrix images;                     ///< [images x values], scaled
+  std::vector<std::int32_t> labels;  ///< [images], 0..classes-1
+  std::vector<std::int64_t> index;   ///< [images], position in the whole split
   InputScaling scaling;
-  std::vector<std::string> files;     ///< what was read
-  std::string id;                     ///< SHA-256 over scaled image bytes, labels and index
+  std::vector<std::string> files;  ///< what was read
+  std::string id;                  ///< SHA-256 over scaled image bytes, labels and index
 
   Index size() const { return images.rows(); }
 };
 
-/// Finds, reads, selects and scales. Errors name the file, or list the places looked at and the package that has it.
+/// Finds, reads, selects and scales. Errors name the file, or list the places looked at and the package that
+/// has it.
 Dataset load_dataset(const DataRequest& request, const InputScaling& scaling);
 
 /// Refuses, naming both, a dataset whose image size or number of classes the network does not have.

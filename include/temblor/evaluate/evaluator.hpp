@@ -9,8 +9,8 @@
 
 namespace temblor {
 
-/// Prediction of one image: index of the largest logit, the lowest on ties; -1 (no prediction) if any logit is not
-/// finite. `classes` logits at `logits`.
+/// Prediction of one image: index of the largest logit, the lowest on ties; -1 (no prediction) if any logit
+/// is not finite. `classes` logits at `logits`.
 std::int32_t predict(const float* logits, Index classes);
 /// min over j != label of logit[label] - logit[j], in double; NaN when any logit is not finite.
 double margin(const float* logits, Index classes, std::int32_t label);
@@ -27,13 +27,15 @@ struct Golden {
 
 /// What one trial did to the whole set (theory, section 8).
 struct TrialCounts {
-  std::int64_t correct = 0;        ///< finite logits and prediction == label
-  std::int64_t changed = 0;        ///< SDC: finite logits and prediction != golden prediction
-  std::int64_t changed_top5 = 0;   ///< finite logits and golden prediction not among the five largest (ties: lowest index)
+  std::int64_t correct = 0;  ///< finite logits and prediction == label
+  std::int64_t changed = 0;  ///< SDC: finite logits and prediction != golden prediction
+  std::int64_t changed_top5 =
+      0;  ///< finite logits and golden prediction not among the five largest (ties: lowest index)
   std::int64_t broken = 0;         ///< right before, wrong or no prediction after
   std::int64_t fixed = 0;          ///< wrong before, right after
   std::int64_t no_prediction = 0;  ///< some logit is not finite (DUE)
-  std::int64_t argmax_correct = 0; ///< top-1 as numpy's argmax gives it (the first NaN wins) equals the label
+  std::int64_t argmax_correct =
+      0;                           ///< top-1 as numpy's argmax gives it (the first NaN wins) equals the label
   double drop_sum = 0;             ///< sum over images with finite drop, folded in index order
   double drop_max = 0;             ///< largest drop over images; +inf when some image's is not finite
   std::int64_t worst_sample = -1;  ///< row of the largest drop (the lowest on ties)
@@ -41,15 +43,17 @@ struct TrialCounts {
   bool operator==(const TrialCounts&) const = default;
 };
 
-/// What one trial did to each image. `drop` is the margin drop margin_before - margin_after (positive: damage), in
-/// double, +inf where logits are not finite. `pair_drop` is the largest drop of one pair f^{yj}, `pair_class` its j.
+/// What one trial did to each image. `drop` is the margin drop margin_before - margin_after (positive:
+/// damage), in double, +inf where logits are not finite. `pair_drop` is the largest drop of one pair f^{yj},
+/// `pair_class` its j.
 struct TrialSamples {
-  std::vector<double> drop;            ///< [images]
-  std::vector<double> pair_drop;       ///< [images]
-  std::vector<std::int32_t> pair_class;///< [images]
+  std::vector<double> drop;              ///< [images]
+  std::vector<double> pair_drop;         ///< [images]
+  std::vector<std::int32_t> pair_class;  ///< [images]
 };
 
-/// Evaluates perturbations of one network on one dataset. Immutable and shared; each worker has its own Scratch.
+/// Evaluates perturbations of one network on one dataset. Immutable and shared; each worker has its own
+/// Scratch.
 class Evaluator {
  public:
   /// Runs the golden pass. References must outlive the evaluator.
@@ -72,9 +76,9 @@ class Evaluator {
     std::unique_ptr<State> state_;
   };
 
-  /// Exact effect of a perturbation. Sparse deltas start at the first touched layer from golden activations and carry
-  /// only images that changed; images whose two largest logits are closer than float rounding are re-inferred in full,
-  /// so counts equal those of a full pass. `samples` vectors are resized.
+  /// Exact effect of a perturbation. Sparse deltas start at the first touched layer from golden activations
+  /// and carry only images that changed; images whose two largest logits are closer than float rounding are
+  /// re-inferred in full, so counts equal those of a full pass. `samples` vectors are resized.
   TrialCounts evaluate(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;
   /// The reference path: full re-inference of every image, for tests and `--full`.
   TrialCounts evaluate_full(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;

@@ -7,10 +7,13 @@
 namespace temblor {
 
 /// Native network file (HDF5, filetype "temblor-network", schema 1.0):
-///   attributes of /   input_shape (int[1..3]), scale (real), mean, std (real[1 or channels]); title (text, optional)
-///   /layers/<i>       one group a node, i = 0, 1, ... in topological order; attributes kind (text), name (text,
-///                     optional), inputs (int[], optional: earlier nodes, -1 the image; default the previous node)
-///   /layers/<i>/weight  float [outputs x inputs], for weighted kinds; /layers/<i>/bias float [outputs], optional
+///   attributes of /   input_shape (int[1..3]), scale (real), mean, std (real[1 or channels]); title (text,
+///   optional) /layers/<i>       one group a node, i = 0, 1, ... in topological order; attributes kind
+///   (text), name (text,
+///                     optional), inputs (int[], optional: earlier nodes, -1 the image; default the previous
+///                     node)
+///   /layers/<i>/weight  float [outputs x inputs], for weighted kinds; /layers/<i>/bias float [outputs],
+///   optional
 /// Readers ignore unknown attributes and objects. Missing scale, mean, std mean 1/255, 0, 1.
 void save_network(const Network& network, const std::string& path);
 /// Bad-input error naming file and object for anything missing, misshapen, misspelt, NaN or infinite.

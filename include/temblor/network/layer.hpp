@@ -10,8 +10,9 @@
 
 namespace temblor {
 
-/// One kind of layer: a pure function of its inputs and parameters. It holds geometry only; parameters come as
-/// arguments, so that perturbed copies need no second network. All batches are [images x units], row-major.
+/// One kind of layer: a pure function of its inputs and parameters. It holds geometry only; parameters come
+/// as arguments, so that perturbed copies need no second network. All batches are [images x units],
+/// row-major.
 ///
 /// A new layer is one file in src/network/layers and one line in src/network/layer_table.cpp.
 class Layer {
@@ -33,15 +34,16 @@ class Layer {
   /// out is resized. Full IEEE 754 semantics: a NaN or Inf in an input reaches the output as in a plain sum.
   virtual void forward(Inputs in, const Weights* weights, Matrix& out) const = 0;
 
-  /// Adds the gradients of a scalar loss: `grad_out` is its gradient by the output. grad_in[i] is null where not
-  /// wanted, otherwise sized like in[i] and added to; grad_weights likewise (sized like weights). At the kink of ReLU
-  /// the derivative is 0.
+  /// Adds the gradients of a scalar loss: `grad_out` is its gradient by the output. grad_in[i] is null where
+  /// not wanted, otherwise sized like in[i] and added to; grad_weights likewise (sized like weights). At the
+  /// kink of ReLU the derivative is 0.
   virtual void backward(Inputs in, const Matrix& out, const Weights* weights, const Matrix& grad_out,
                         std::span<Matrix* const> grad_in, Weights* grad_weights) const = 0;
 
-  /// Encloses the outputs for all inputs in the given intervals and all parameters within `radius` of `weights`
-  /// (null: exactly `weights`). Sound in double arithmetic: every product and sum is widened by its rounding error
-  /// (theory, floating point). `exact_input` says that lower == upper, which the dense layer uses.
+  /// Encloses the outputs for all inputs in the given intervals and all parameters within `radius` of
+  /// `weights` (null: exactly `weights`). Sound in double arithmetic: every product and sum is widened by its
+  /// rounding error (theory, floating point). `exact_input` says that lower == upper, which the dense layer
+  /// uses.
   virtual void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,
                         Interval& out) const = 0;
 };

@@ -10,8 +10,8 @@
 
 namespace temblor {
 
-/// How raw image values become network inputs: x = (raw * scale - mean[c]) / std[c], c the channel. mean and std have
-/// one entry, or one a channel.
+/// How raw image values become network inputs: x = (raw * scale - mean[c]) / std[c], c the channel. mean and
+/// std have one entry, or one a channel.
 struct InputScaling {
   double scale = 1.0 / 255.0;
   std::vector<double> mean{0.0};
@@ -21,8 +21,8 @@ struct InputScaling {
   std::string text() const;  ///< "x = (raw * 0.00392156862745098 - 0) / 1"
 };
 
-/// A feed-forward network: a directed acyclic graph of layers in topological order. The input is node -1. The last node
-/// gives the logits.
+/// A feed-forward network: a directed acyclic graph of layers in topological order. The input is node -1. The
+/// last node gives the logits.
 class Network {
  public:
   struct Node {
@@ -35,24 +35,24 @@ class Network {
 
   Network(Shape input, InputScaling scaling);
 
-  /// Appends a node and returns its index. Shapes are checked; NaN or infinite parameters are refused (bad input).
-  /// `inputs` empty means the previous node.
+  /// Appends a node and returns its index. Shapes are checked; NaN or infinite parameters are refused (bad
+  /// input). `inputs` empty means the previous node.
   int add(std::shared_ptr<const Layer> layer, Weights weights = {}, std::vector<int> inputs = {},
           std::string name = {});
 
   const Shape& input() const { return input_; }
   const InputScaling& scaling() const { return scaling_; }
   const std::vector<Node>& nodes() const { return nodes_; }
-  Index classes() const;                    ///< units of the last node; at least 2 once valid
+  Index classes() const;  ///< units of the last node; at least 2 once valid
   int layers() const { return static_cast<int>(weights_.size()); }  ///< number of weighted layers, L
   const Weights& weights(int layer) const { return *weights_.at(static_cast<std::size_t>(layer)); }
-  int node_of(int layer) const;             ///< node of a weighted layer
+  int node_of(int layer) const;  ///< node of a weighted layer
   const std::string& layer_name(int layer) const;
-  Index weight_count() const;               ///< number of weights, biases not counted
+  Index weight_count() const;  ///< number of weights, biases not counted
   Index bias_count() const;
 
-  /// The same graph with another set of parameters for one layer (shapes must agree, values are not checked: a faulted
-  /// weight may be NaN). The other layers are shared.
+  /// The same graph with another set of parameters for one layer (shapes must agree, values are not checked:
+  /// a faulted weight may be NaN). The other layers are shared.
   Network with(int layer, Weights weights) const;
   WeightView view() const;
 
@@ -78,18 +78,19 @@ struct Activations {
 };
 
 /// Runs nodes [first, last] in order; outputs of nodes before `first` must be in `activations`.
-void forward(const Network& network, const WeightView& weights, const Matrix& images, Activations& activations,
-             int first = 0);
-/// Logits [images x classes], image blocks of fixed size so that activations stay in cache. Equal to the last output of
-/// forward() bit for bit, whatever the threads. `threads` true: blocks run in parallel.
+void forward(const Network& network, const WeightView& weights, const Matrix& images,
+             Activations& activations, int first = 0);
+/// Logits [images x classes], image blocks of fixed size so that activations stay in cache. Equal to the last
+/// output of forward() bit for bit, whatever the threads. `threads` true: blocks run in parallel.
 Matrix logits(const Network& network, const WeightView& weights, const Matrix& images, bool threads = false);
 
-/// Gradient of a scalar loss by the parameters of the wanted layers: `grad_logits` is the loss's gradient by the logits.
-/// grads[m] is added to where non-null and sized like the parameters.
+/// Gradient of a scalar loss by the parameters of the wanted layers: `grad_logits` is the loss's gradient by
+/// the logits. grads[m] is added to where non-null and sized like the parameters.
 void backward(const Network& network, const WeightView& weights, const Matrix& images,
               const Activations& activations, const Matrix& grad_logits, std::span<Weights* const> grads);
 
-/// Encloses every node's outputs for all networks within the boxes (one a weighted layer; null: not perturbed).
+/// Encloses every node's outputs for all networks within the boxes (one a weighted layer; null: not
+/// perturbed).
 std::vector<Interval> interval_forward(const Network& network, const WeightView& weights,
                                        std::span<const Radius* const> radius, const Interval& images);
 

@@ -24,14 +24,15 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 };
 
-/// The parameters of one weighted layer: weight [outputs x inputs], bias [outputs], or empty where the layer has none.
+/// The parameters of one weighted layer: weight [outputs x inputs], bias [outputs], or empty where the layer
+/// has none.
 struct Weights {
   Matrix weight;
   Vector bias;
 };
 
-/// The parameters of a network as layers see them: one pointer a weighted layer, in order. Perturbed networks share the
-/// untouched layers and point to their own copies of the touched ones.
+/// The parameters of a network as layers see them: one pointer a weighted layer, in order. Perturbed networks
+/// share the untouched layers and point to their own copies of the touched ones.
 using WeightView = std::vector<const Weights*>;
 
 /// The box around one weighted layer's parameters: abs(W^ - W) <= R element-wise, abs(b^ - b) <= r.

@@ -36,10 +36,10 @@ struct DenseDelta {
   std::vector<std::optional<Weights>> layers;
 };
 
-/// One perturbation for each image, never formed as weights for all images at once. Against the input z of a layer
-/// the strongest box perturbation is dW_ij = R_ij s_i sgn(z_j) with one number s_i in [-1, 1] a unit (theory, 4b);
-/// for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1. z is the layer's input in the PERTURBED
-/// network; sgn(0) = +1. Biases, where the set moves them, get r_i s_i.
+/// One perturbation for each image, never formed as weights for all images at once. Against the input z of a
+/// layer the strongest box perturbation is dW_ij = R_ij s_i sgn(z_j) with one number s_i in [-1, 1] a unit
+/// (theory, 4b); for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1. z is the layer's input
+/// in the PERTURBED network; sgn(0) = +1. Biases, where the set moves them, get r_i s_i.
 struct SampleDelta {
   ThreatSet set;
   /// slack[m]: [images x outputs] for every chosen weighted layer, empty otherwise: s (boxes) or u (l2).
@@ -57,15 +57,15 @@ struct Norms {
   std::int64_t changed = 0;  ///< weights that differ
   double linf = 0;           ///< largest absolute change of a weight (NaN or Inf where a weight became so)
   double l2 = 0;             ///< Frobenius norm over all layers together
-  double relative = 0;       ///< largest change relative to the weight's magnitude; +inf where a zero weight moved
+  double relative = 0;  ///< largest change relative to the weight's magnitude; +inf where a zero weight moved
 };
 
 /// The perturbed parameters: one entry a weighted layer, empty where untouched.
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SparseDelta& delta);
-/// The weights that image `sample` (row of `image`, [1 x values]) sees, as float, each rounded toward the base weight so
-/// that the threat set contains it exactly: abs(W^ - W) <= R holds in exact arithmetic.
-std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta, Index sample,
-                                                      const Matrix& image);
+/// The weights that image `sample` (row of `image`, [1 x values]) sees, as float, each rounded toward the
+/// base weight so that the threat set contains it exactly: abs(W^ - W) <= R holds in exact arithmetic.
+std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta,
+                                                      Index sample, const Matrix& image);
 
 Norms measure(const Network& network, const std::vector<std::optional<Weights>>& layers);
 
@@ -82,7 +82,7 @@ class Workspace {
   const Network* network_;
   std::vector<std::optional<Weights>> own_;  ///< copies, made when first touched
   WeightView view_;
-  std::vector<Change> saved_;                ///< sparse: values to put back
+  std::vector<Change> saved_;  ///< sparse: values to put back
 };
 
 }  // namespace temblor

@@ -8,7 +8,8 @@
 
 namespace temblor {
 
-/// Weighted layers chosen for perturbation, sorted, without repeats. "all", or "0,2" (indices), or layer names.
+/// Weighted layers chosen for perturbation, sorted, without repeats. "all", or "0,2" (indices), or layer
+/// names.
 using LayerSet = std::vector<int>;
 LayerSet parse_layers(const std::string& text, const Network& network);
 /// Canonical text: "all" or "0+2" (a '+' so that a comma can separate grid values).
@@ -30,7 +31,8 @@ struct ThreatSet {
   double severity = 0;
   LayerSet layers;
   bool biases = false;  ///< biases move too (by the same eps, or r abs(b); not for box and bits)
-  /// One a weighted layer; empty for untouched layers. For linf, relative and box the element-wise radius. For l2 empty.
+  /// One a weighted layer; empty for untouched layers. For linf, relative and box the element-wise radius.
+  /// For l2 empty.
   std::vector<std::optional<Radius>> radius;
   double frobenius = 0;  ///< l2: the radius of every chosen layer
   /// Canonical text, equal exactly when the sets are equal for the same base network, e.g.

@@ -15,8 +15,8 @@ struct StreamId {
 };
 
 /// A counter-based random stream: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011) with key = seed and
-/// counter = (draw, stream, trial, point). The promise: same seed, same id, same numbers, for ever, on every machine,
-/// whatever else was drawn elsewhere. A stream holds 2^34 words; drawing more is an internal error.
+/// counter = (draw, stream, trial, point). The promise: same seed, same id, same numbers, for ever, on every
+/// machine, whatever else was drawn elsewhere. A stream holds 2^34 words; drawing more is an internal error.
 class Stream {
  public:
   Stream(std::uint64_t seed, StreamId id);
@@ -24,10 +24,10 @@ class Stream {
   /// A stream of the same seed, point and trial with another `stream` number.
   Stream substream(std::uint32_t stream) const;
 
-  std::uint32_t word();          ///< uniform over all 32-bit words
-  std::uint64_t word64();        ///< two words, low first
-  double uniform();              ///< uniform on the open interval (0, 1), 53 bits: (k + 1/2) 2^-53
-  double normal();               ///< standard normal, Box-Muller, two uniforms a value
+  std::uint32_t word();                  ///< uniform over all 32-bit words
+  std::uint64_t word64();                ///< two words, low first
+  double uniform();                      ///< uniform on the open interval (0, 1), 53 bits: (k + 1/2) 2^-53
+  double normal();                       ///< standard normal, Box-Muller, two uniforms a value
   std::uint64_t below(std::uint64_t n);  ///< uniform on {0..n-1}, unbiased (rejection); n >= 1
 
  private:
@@ -43,8 +43,8 @@ class Stream {
 /// k distinct values from {0..n-1}, every set equally likely (Floyd's algorithm), returned sorted. k <= n.
 std::vector<std::uint64_t> choose_distinct(Stream& stream, std::uint64_t n, std::uint64_t k);
 
-/// Each of {0..n-1} independently with probability p, sorted. Cost follows the number of hits (geometric skips).
-/// p in [0, 1].
+/// Each of {0..n-1} independently with probability p, sorted. Cost follows the number of hits (geometric
+/// skips). p in [0, 1].
 std::vector<std::uint64_t> choose_each(Stream& stream, std::uint64_t n, double p);
 
 /// A random order of {0..n-1} (Fisher-Yates).

@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include <tbb/parallel_for.h>
+
+#include <temblor/base/error.hpp>
+#include <temblor/network/network.hpp>
+
+namespace temblor {
+namespace {
+
+/// Images a block: activations of a block stay in the second-level cache. A constant, so that the order of
+/// sums is one.
+constexpr Index block_images = 256;
+
+std::vector<const Matrix*> inputs_of(const Network::Node& node, const Matrix& images,
+                                     const Activations& activations) {
+  std::vector<const Matrix*> inputs;
+  for (const int input : node.inputs) inputs.push_back(&activations.of(input, images));
+  return inputs;
+}
+
+const Weights* weights_of(const Network::Node& node, const WeightView& weights) {
+  return node.weights < 0 ? nullptr : weights[static_cast<std::size_t>(node.weights)];
+}
+
+}  // namespace
+
+void forward(const Network& network, const WeightView& weights, const Matrix& images,
+             Activations& activations, int first) {
+  const auto& nodes = network.nodes();
+  activations.outputs.resize(nodes.size());
+  for (std::size_t i = static_cast<std::size_t>(first); i < nodes.size(); ++i) {
+    nodes[i].layer->forward(inputs_of(nodes[i], images, activations), weights_of(nodes[i], weights),
+                            activations.outputs[i]);
+  }
+}
+
+Matrix logits(const Network& network, const WeightView& weights, const Matrix& images, bool threads) {
+  Matrix result(images.rows(), network.classes());
+  const auto run = [&](Index block) {
+    const Index begin = block * block_images;
+    const Index count = std::min(block_images, images.rows() - begin);
+    Activations activations;
+    const Matrix part = images.middleRows(begin, count);
+    forward(network, weights, part, activations);
+    result.middleRows(begin, count) = activations.outputs.back();
+  };
+  const Index blocks = (images.rows() + block_images - 1) / block_images;
+  if (threads) {
+    tbb::parallel_for(Index{0}, blocks, run);
+  } else {
+    for (Index block = 0; block < blocks; ++block) run(block);
+  }
+  return result;
+}
+
+void backward(const Network& network, const WeightView& weights, const Matrix& images,
+              const Activations& activations, const Matrix& grad_logits, std::span<Weights* const> grads) {
+  const auto& nodes = network.nodes();
+  // A node needs its output's gradient when it or anything before it on the way has wanted parameters.
+  std::vector<bool> needed(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Network::Node& node = nodes[i];
+    needed[i] = node.weights >= 0 && grads[static_cast<std::size_t>(node.weights)] != nullptr;
+    for (const int input : node.inputs)
+      needed[i] = needed[i] || (input >= 0 && needed[static_cast<std::size_t>(input)]);
+  }
+  std::vector<Matrix> grad(nodes.size());
+  grad.back() = grad_logits;
+  for (std::size_t i = nodes.size(); i-- > 0;) {
+    const Network::Node& node = nodes[i];
+    if (!needed[i] || grad[i].size() == 0) continue;
+    std::vector<Matrix*> grad_in;
+    for (const int input : node.inputs) {
+      if (input < 0 || !needed[static_cast<std::size_t>(input)]) {
+        grad_in.push_back(nullptr);
+        continue;
+      }
+      Matrix& below = grad[static_cast<std::size_t>(input)];
+      if (below.size() == 0) {
+        const Matrix& output = activations.of(input, images);
+        below = Matrix::Zero(output.rows(), output.cols());
+      }
+      grad_in.push_back(&below);
+    }
+    Weights* grad_weights = node.weights < 0 ? nullptr : grads[static_cast<std::size_t>(node.weights)];
+    node.layer->backward(inputs_of(node, images, activations), activations.outputs[i],
+                         weights_of(node, weights), grad[i], grad_in, grad_weights);
+  }
+}
+
+}  // namespace temblor

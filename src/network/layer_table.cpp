@@ -1,0 +1,41 @@
+#include "layer_table.hpp"
+
+#include <algorithm>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/network/layer.hpp>
+
+namespace temblor {
+
+void Layer::apply(float*, Index) const {
+  internal_error("layer '" + std::string(kind()) + "' is not element-wise");
+}
+
+const std::vector<LayerEntry>& layer_table() {
+  static const std::vector<LayerEntry> table = [] {
+    std::vector<LayerEntry> entries = {
+        {"dense", "p = W z + b, W [outputs x inputs]; bias optional", true, make_dense},
+        {"relu", "z = max(p, 0), element-wise; NaN stays NaN", false, make_relu},
+    };
+    for (const auto& entry : entries) {
+      ensure(!entry.name.empty() && !entry.help.empty() && entry.make,
+             "layer table entry is complete: " + entry.name);
+    }
+    return entries;
+  }();
+  return table;
+}
+
+std::unique_ptr<Layer> make_layer(std::string_view kind) {
+  std::vector<std::string> names;
+  for (const auto& entry : layer_table()) {
+    if (entry.name == kind) return entry.make();
+    names.push_back(entry.name);
+  }
+  const std::string near = nearest(kind, names);
+  input_error("unknown layer kind '" + std::string(kind) + "'", "",
+              near.empty() ? "known are " + join(names, ", ") : "did you mean '" + near + "'?");
+}
+
+}  // namespace temblor

@@ -1,0 +1,69 @@
+#include "../layer_table.hpp"
+
+#include <temblor/base/error.hpp>
+
+namespace temblor {
+namespace {
+
+/// p = W z + b on flattened inputs of any shape.
+class Dense final : public Layer {
+ public:
+  std::string_view kind() const override { return "dense"; }
+  bool weighted() const override { return true; }
+
+  Shape output_shape(std::span<const Shape> inputs, const Weights* weights) const override {
+    if (inputs.size() != 1)
+      input_error("a dense layer has " + std::to_string(inputs.size()) + " inputs", "", "give it one");
+    if (weights == nullptr || weights->weight.size() == 0) {
+      input_error("a dense layer has no weights", "", "give it a matrix [outputs x inputs]");
+    }
+    const Matrix& w = weights->weight;
+    if (w.cols() != inputs[0].size()) {
+      input_error("dense weights are [" + std::to_string(w.rows()) + " x " + std::to_string(w.cols()) + "]",
+                  "the layer's input has " + std::to_string(inputs[0].size()) + " values",
+                  "store weights as [outputs x inputs]");
+    }
+    if (weights->bias.size() != 0 && weights->bias.size() != w.rows()) {
+      input_error("a dense bias has " + std::to_string(weights->bias.size()) + " values",
+                  "the layer has " + std::to_string(w.rows()) + " outputs",
+                  "store one value an output, or no bias");
+    }
+    return {{w.rows()}};
+  }
+
+  void forward(Inputs in, const Weights* weights, Matrix& out) const override {
+    out.resize(in[0]->rows(), weights->weight.rows());
+    out.noalias() = *in[0] * weights->weight.transpose();
+    if (weights->bias.size() != 0) out.rowwise() += weights->bias.transpose();
+  }
+
+  void backward(Inputs in, const Matrix&, const Weights* weights, const Matrix& grad_out,
+                std::span<Matrix* const> grad_in, Weights* grad_weights) const override {
+    if (grad_in[0] != nullptr) grad_in[0]->noalias() += grad_out * weights->weight;
+    if (grad_weights != nullptr) {
+      grad_weights->weight.noalias() += grad_out.transpose() * *in[0];
+      if (grad_weights->bias.size() != 0) grad_weights->bias += grad_out.colwise().sum().transpose();
+    }
+  }
+
+  void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,
+                Interval& out) const override {
+    const MatrixD w = weights->weight.cast<double>();
+    MatrixD r = MatrixD::Constant(w.rows(), w.cols(), radius != nullptr ? radius->uniform : 0.0);
+    if (radius != nullptr && radius->weight.size() != 0) r = radius->weight;
+    const MatrixD high = w + r;
+    const MatrixD low = w - r;
+    out.upper.noalias() = in[0]->upper * high.cwiseMax(0.0).transpose();
+    out.upper.noalias() += in[0]->lower * high.cwiseMin(0.0).transpose();
+    out.lower.noalias() = in[0]->lower * low.cwiseMax(0.0).transpose();
+    out.lower.noalias() += in[0]->upper * low.cwiseMin(0.0).transpose();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_dense() {
+  return std::make_unique<Dense>();
+}
+
+}  // namespace temblor

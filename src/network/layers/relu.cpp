@@ -1,0 +1,51 @@
+#include "../layer_table.hpp"
+
+#include <temblor/base/error.hpp>
+
+namespace temblor {
+namespace {
+
+/// z = max(p, 0), written so that NaN stays NaN.
+class Relu final : public Layer {
+ public:
+  std::string_view kind() const override { return "relu"; }
+  bool elementwise() const override { return true; }
+
+  Shape output_shape(std::span<const Shape> inputs, const Weights*) const override {
+    if (inputs.size() != 1)
+      input_error("a relu layer has " + std::to_string(inputs.size()) + " inputs", "", "give it one");
+    return inputs[0];
+  }
+
+  void apply(float* values, Index n) const override {
+    for (Index i = 0; i < n; ++i) values[i] = values[i] < 0.0F ? 0.0F : values[i];
+  }
+
+  void forward(Inputs in, const Weights*, Matrix& out) const override {
+    out = *in[0];
+    apply(out.data(), out.size());
+  }
+
+  void backward(Inputs in, const Matrix&, const Weights*, const Matrix& grad_out,
+                std::span<Matrix* const> grad_in, Weights*) const override {
+    if (grad_in[0] == nullptr) return;
+    const float* input = in[0]->data();
+    const float* upper = grad_out.data();
+    float* lower = grad_in[0]->data();
+    for (Index i = 0; i < grad_out.size(); ++i) lower[i] += input[i] > 0.0F ? upper[i] : 0.0F;
+  }
+
+  void interval(std::span<const Interval* const> in, const Weights*, const Radius*,
+                Interval& out) const override {
+    out.lower = in[0]->lower.cwiseMax(0.0);
+    out.upper = in[0]->upper.cwiseMax(0.0);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_relu() {
+  return std::make_unique<Relu>();
+}
+
+}  // namespace temblor

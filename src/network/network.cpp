@@ -1,0 +1,186 @@
+#include <algorithm>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/sha256.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/network/network.hpp>
+
+namespace temblor {
+namespace {
+
+std::string reals_text(const std::vector<double>& values) {
+  std::vector<std::string> parts;
+  for (const double value : values) parts.push_back(to_text(value));
+  return join(parts, ",");
+}
+
+template <class Values>
+void refuse_non_finite(const Values& values, const std::string& what) {
+  for (Index i = 0; i < values.size(); ++i) {
+    const float value = values.data()[i];
+    if (!(value - value == 0.0F)) {
+      input_error(what + ": entry " + std::to_string(i) + " is " + to_text(value), "not a finite number",
+                  "repair or retrain the network");
+    }
+  }
+}
+
+template <class Values>
+void digest(Sha256& sha, const Values& values) {
+  sha.add(std::as_bytes(std::span(values.data(), static_cast<std::size_t>(values.size()))));
+}
+
+}  // namespace
+
+std::string InputScaling::text() const {
+  return "x = (raw * " + to_text(scale) + " - " + reals_text(mean) + ") / " + reals_text(std);
+}
+
+Network::Network(Shape input, InputScaling scaling) : input_(std::move(input)), scaling_(std::move(scaling)) {
+  if (input_.dims.empty() ||
+      std::any_of(input_.dims.begin(), input_.dims.end(), [](Index dim) { return dim < 1; })) {
+    input_error("input shape '" + input_.text() + "'", "not a shape", "give one to three positive sizes");
+  }
+}
+
+int Network::add(std::shared_ptr<const Layer> layer, Weights weights, std::vector<int> inputs,
+                 std::string name) {
+  const int index = static_cast<int>(nodes_.size());
+  if (inputs.empty()) inputs = {index - 1};
+  if (name.empty()) name = std::string(layer->kind()) + std::to_string(index);
+  std::vector<Shape> shapes;
+  for (const int input : inputs) {
+    if (input < -1 || input >= index) {
+      input_error("layer " + std::to_string(index) + " ('" + name + "') takes layer " + std::to_string(input),
+                  "not an earlier one", "list layers in topological order; -1 is the image");
+    }
+    shapes.push_back(input < 0 ? input_ : nodes_[static_cast<std::size_t>(input)].shape);
+  }
+  for (const Node& node : nodes_) {
+    if (node.name == name) input_error("two layers are named '" + name + "'", "", "give each its own name");
+  }
+  const bool weighted = layer->weighted();
+  Shape shape;
+  try {
+    shape = layer->output_shape(shapes, weighted ? &weights : nullptr);
+    if (weighted) {
+      refuse_non_finite(weights.weight, "weight");
+      refuse_non_finite(weights.bias, "bias");
+    }
+  } catch (const Error& error) {
+    throw Error(error.code(), "layer " + std::to_string(index) + " ('" + name + "'): " + error.what(), "",
+                "");
+  }
+  nodes_.push_back(
+      {std::move(name), std::move(layer), std::move(inputs), weighted ? layers() : -1, std::move(shape)});
+  if (weighted) weights_.push_back(std::make_shared<const Weights>(std::move(weights)));
+  return index;
+}
+
+Index Network::classes() const {
+  ensure(!nodes_.empty(), "a network has layers");
+  return nodes_.back().shape.size();
+}
+
+int Network::node_of(int layer) const {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].weights == layer) return static_cast<int>(i);
+  }
+  internal_error("network has no weighted layer " + std::to_string(layer));
+}
+
+const std::string& Network::layer_name(int layer) const {
+  return nodes_[static_cast<std::size_t>(node_of(layer))].name;
+}
+
+Index Network::weight_count() const {
+  Index count = 0;
+  for (const auto& weights : weights_) count += weights->weight.size();
+  return count;
+}
+
+Index Network::bias_count() const {
+  Index count = 0;
+  for (const auto& weights : weights_) count += weights->bias.size();
+  return count;
+}
+
+Network Network::with(int layer, Weights weights) const {
+  const Weights& old = this->weights(layer);
+  ensure(weights.weight.rows() == old.weight.rows() && weights.weight.cols() == old.weight.cols() &&
+             weights.bias.size() == old.bias.size(),
+         "replaced parameters keep their shape");
+  Network copy = *this;
+  copy.weights_[static_cast<std::size_t>(layer)] = std::make_shared<const Weights>(std::move(weights));
+  return copy;
+}
+
+WeightView Network::view() const {
+  WeightView view;
+  for (const auto& weights : weights_) view.push_back(weights.get());
+  return view;
+}
+
+std::string Network::id() const {
+  Sha256 sha;
+  sha.add("temblor network 1\n").add(input_.text()).add("\n").add(scaling_.text()).add("\n");
+  for (const Node& node : nodes_) {
+    sha.add(node.layer->kind()).add(" ").add(node.shape.text());
+    for (const int input : node.inputs) sha.add(" ").add(std::to_string(input));
+    sha.add("\n");
+  }
+  for (const auto& weights : weights_) {
+    digest(sha, weights->weight);
+    sha.add("\n");
+    digest(sha, weights->bias);
+    sha.add("\n");
+  }
+  return sha.hex();
+}
+
+std::string Network::summary() const {
+  std::string arch = input_.text();
+  std::vector<std::string> others;
+  bool chain = true;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    chain = chain && node.inputs == std::vector<int>{static_cast<int>(i) - 1};
+    const std::string kind(node.layer->kind());
+    if (kind == "dense") {
+      arch += "-" + node.shape.text();
+    } else if (std::find(others.begin(), others.end(), kind) == others.end()) {
+      others.push_back(kind);
+    }
+  }
+  const std::string biases = bias_count() == 0 ? "no biases" : "biases";
+  if (!chain) return std::to_string(nodes_.size()) + " layers from " + input_.text() + ", " + biases;
+  return arch + (others.empty() ? "" : ", " + join(others, ", ")) + ", " + biases;
+}
+
+Network multilayer_perceptron(const std::string& arch, const std::string& activation, bool biases,
+                              const InputScaling& scaling, const Shape& input) {
+  const std::string form = "write layer sizes joined by '-', as in 784-128-64-32-10";
+  std::vector<Index> sizes;
+  for (const auto& part : split(arch, '-')) {
+    sizes.push_back(static_cast<Index>(parse_integer(part, "architecture '" + arch + "'", 1, 1 << 24)));
+  }
+  if (sizes.size() < 2)
+    usage_error("architecture '" + arch + "'", "at least an input and an output size", form);
+  if (sizes.front() != input.size()) {
+    usage_error("architecture '" + arch + "'", "images have " + std::to_string(input.size()) + " values",
+                form);
+  }
+  const std::shared_ptr<const Layer> dense = make_layer("dense");
+  const std::shared_ptr<const Layer> between = make_layer(activation);
+  if (!between->elementwise()) usage_error("activation '" + activation + "'", "not element-wise", "use relu");
+  Network network({{sizes.front()}}, scaling);
+  for (std::size_t m = 1; m < sizes.size(); ++m) {
+    Weights weights{Matrix::Zero(sizes[m], sizes[m - 1]), {}};
+    if (biases) weights.bias = Vector::Zero(sizes[m]);
+    network.add(dense, std::move(weights));
+    if (m + 1 < sizes.size()) network.add(between);
+  }
+  return network;
+}
+
+}  // namespace temblor
