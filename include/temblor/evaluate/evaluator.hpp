@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <temblor/data/dataset.hpp>
@@ -46,10 +47,18 @@ struct TrialCounts {
 /// What one trial did to each image. `drop` is the margin drop margin_before - margin_after (positive:
 /// damage), in double, +inf where logits are not finite. `pair_drop` is the largest drop of one pair f^{yj},
 /// `pair_class` its j.
+///
+/// Reused from trial to trial: an evaluation puts the rows of the last `affected` back to 0 and writes its
+/// own, so that a trial costs what it changed. Read only, or replace the whole object.
 struct TrialSamples {
   std::vector<double> drop;              ///< [images]
   std::vector<double> pair_drop;         ///< [images]
   std::vector<std::int32_t> pair_class;  ///< [images]
+  /// Rows that were evaluated, ascending. Every other row kept its golden logits: drop 0, pair_drop 0,
+  /// pair_class the lowest class that is not the label. A per-image fold may skip them (but a running maximum
+  /// must see a 0).
+  std::vector<std::int32_t> affected;
+  std::uint64_t owner = 0;  ///< identity of the evaluator that filled the vectors; 0: none
 };
 
 /// Evaluates perturbations of one network on one dataset. Immutable and shared; each worker has its own
