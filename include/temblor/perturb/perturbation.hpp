@@ -52,9 +52,9 @@ struct Perturbation {
   std::vector<BitFault> faults{};  ///< for faults on stored codes
 };
 
-/// Size of a perturbation.
+/// Size of a perturbation, over weights and biases.
 struct Norms {
-  std::int64_t changed = 0;  ///< weights that differ
+  std::int64_t changed = 0;  ///< parameters that differ (NaN differs from everything)
   double linf = 0;           ///< largest absolute change of a weight (NaN or Inf where a weight became so)
   double l2 = 0;             ///< Frobenius norm over all layers together
   double relative = 0;  ///< largest change relative to the weight's magnitude; +inf where a zero weight moved
@@ -68,6 +68,7 @@ std::vector<std::optional<Weights>> perturbed_weights(const Network& network, co
                                                       Index sample, const Matrix& image);
 
 Norms measure(const Network& network, const std::vector<std::optional<Weights>>& layers);
+Norms measure(const Network& network, const SparseDelta& delta);
 
 /// A worker's own copy of touched layers, changed and restored bit for bit: apply, evaluate, undo.
 class Workspace {

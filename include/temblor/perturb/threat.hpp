@@ -43,6 +43,8 @@ struct ThreatSet {
 ThreatSet linf_set(const Network& network, double eps, const LayerSet& layers, bool biases);
 ThreatSet relative_set(const Network& network, double r, const LayerSet& layers, bool biases);
 ThreatSet l2_set(const Network& network, double radius, const LayerSet& layers);
+/// `what` names the severity: "ber", "flips".
+ThreatSet bits_set(const Network& network, const std::string& what, double severity, const LayerSet& layers);
 /// `radius` has one entry a weighted layer, empty for untouched ones. `what` describes it in the key.
 ThreatSet box_set(const Network& network, double severity, std::vector<std::optional<Radius>> radius,
                   const std::string& what);

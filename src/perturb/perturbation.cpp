@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <temblor/base/error.hpp>
+#include <temblor/perturb/perturbation.hpp>
+#include <temblor/perturb/project.hpp>
+
+namespace temblor {
+namespace {
+
+/// W^ of one layer in a box, for one image whose layer input is `input`: W + R_ij s_i sgn(z_j), b + r_i s_i.
+Weights move_in_box(const Weights& base, const Radius& radius, const float* slack, const Matrix& input) {
+  Weights moved_weights = base;
+  const Index inputs = base.weight.cols();
+  for (Index i = 0; i < base.weight.rows(); ++i) {
+    const double s = std::clamp(static_cast<double>(slack[i]), -1.0, 1.0);
+    for (Index j = 0; j < inputs; ++j) {
+      const double r = radius.weight.size() != 0 ? radius.weight(i, j) : radius.uniform;
+      const double delta = input(0, j) < 0.0F ? -r * s : r * s;
+      moved_weights.weight(i, j) = moved(base.weight(i, j), delta, r);
+    }
+    if (base.bias.size() != 0) {
+      const double r = radius.bias.size() != 0 ? radius.bias(i) : radius.bias_uniform;
+      moved_weights.bias(i) = moved(base.bias(i), r * s, r);
+    }
+  }
+  return moved_weights;
+}
+
+/// W^ of one layer in a Frobenius ball: W + radius u z^T / ||z||_2. Every entry is rounded toward the base
+/// weight, and the radius shrunk by what double arithmetic may lose, so that the ball contains the result
+/// exactly.
+Weights move_in_ball(const Weights& base, double radius, const float* slack, const Matrix& input) {
+  Weights moved_weights = base;
+  const Eigen::Map<const Vector> u(slack, base.weight.rows());
+  const VectorD z = input.row(0).cast<double>();
+  const double length = z.norm();
+  if (length == 0) return moved_weights;
+  const double scale = radius * (1 - 1e-12) / (length * std::max(1.0, u.cast<double>().norm()));
+  for (Index i = 0; i < base.weight.rows(); ++i) {
+    for (Index j = 0; j < base.weight.cols(); ++j) {
+      const double delta = scale * static_cast<double>(u(i)) * z(j);
+      moved_weights.weight(i, j) = moved(base.weight(i, j), delta, std::fabs(delta));
+    }
+  }
+  return moved_weights;
+}
+
+template <class Values>
+void add_changes(const Values& before, const Values& after, Norms& norms, double& squares) {
+  for (Index i = 0; i < before.size(); ++i) {
+    const double old = static_cast<double>(before.data()[i]);
+    const double now = static_cast<double>(after.data()[i]);
+    if (old == now) continue;
+    ++norms.changed;
+    const double change = std::fabs(now - old);
+    const double relative = old == 0 ? std::numeric_limits<double>::infinity() : change / std::fabs(old);
+    squares += change * change;
+    if (!(change <= norms.linf)) norms.linf = std::isnan(norms.linf) ? norms.linf : change;
+    if (!(relative <= norms.relative))
+      norms.relative = std::isnan(norms.relative) ? norms.relative : relative;
+  }
+}
+
+}  // namespace
+
+std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SparseDelta& delta) {
+  std::vector<std::optional<Weights>> layers(static_cast<std::size_t>(network.layers()));
+  for (const Change& change : delta.changes) {
+    auto& layer = layers.at(change.layer);
+    if (!layer) layer = network.weights(static_cast<int>(change.layer));
+    layer->weight.data()[change.index] = change.after;
+  }
+  return layers;
+}
+
+std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta,
+                                                      Index sample, const Matrix& image) {
+  ensure(image.rows() == 1, "weights are made for one image");
+  std::vector<std::optional<Weights>> layers(static_cast<std::size_t>(network.layers()));
+  Activations activations;
+  activations.outputs.resize(network.nodes().size());
+  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
+    const Network::Node& node = network.nodes()[i];
+    std::vector<const Matrix*> inputs;
+    for (const int input : node.inputs) inputs.push_back(&activations.of(input, image));
+    const Weights* weights = nullptr;
+    if (node.weights >= 0) {
+      const auto layer = static_cast<std::size_t>(node.weights);
+      const Weights& base = network.weights(node.weights);
+      const Matrix& slack = delta.slack[layer];
+      weights = &base;
+      if (slack.size() != 0) {
+        ensure(base.weight.cols() == inputs[0]->cols(),
+               "per-sample perturbations are defined on dense layers");
+        const float* row = slack.row(sample).data();
+        layers[layer] = delta.set.ball == Ball::l2
+                            ? move_in_ball(base, delta.set.frobenius, row, *inputs[0])
+                            : move_in_box(base, *delta.set.radius[layer], row, *inputs[0]);
+        weights = &*layers[layer];
+      }
+    }
+    node.layer->forward(inputs, weights, activations.outputs[i]);
+  }
+  return layers;
+}
+
+Norms measure(const Network& network, const std::vector<std::optional<Weights>>& layers) {
+  Norms norms;
+  double squares = 0;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    if (!layers[layer]) continue;
+    const Weights& before = network.weights(static_cast<int>(layer));
+    add_changes(before.weight, layers[layer]->weight, norms, squares);
+    add_changes(before.bias, layers[layer]->bias, norms, squares);
+  }
+  norms.l2 = std::sqrt(squares);
+  return norms;
+}
+
+Norms measure(const Network& network, const SparseDelta& delta) {
+  Norms norms;
+  double squares = 0;
+  for (const Change& change : delta.changes) {
+    const Vector before =
+        Vector::Constant(1, network.weights(static_cast<int>(change.layer)).weight.data()[change.index]);
+    const Vector after = Vector::Constant(1, change.after);
+    add_changes(before, after, norms, squares);
+  }
+  norms.l2 = std::sqrt(squares);
+  return norms;
+}
+
+}  // namespace temblor

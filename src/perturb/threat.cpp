@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <numeric>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/sha256.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/perturb/threat.hpp>
+
+namespace temblor {
+namespace {
+
+LayerSet all_layers(const Network& network) {
+  LayerSet layers(static_cast<std::size_t>(network.layers()));
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
+int parse_layer(const std::string& word, const Network& network) {
+  std::vector<std::string> names;
+  for (int layer = 0; layer < network.layers(); ++layer) {
+    if (network.layer_name(layer) == word || std::to_string(layer) == word) return layer;
+    names.push_back(network.layer_name(layer));
+  }
+  if (!word.empty() && word.find_first_not_of("0123456789") == std::string::npos) {
+    usage_error("layer " + word, "the network has " + std::to_string(network.layers()) + " weighted layers",
+                "give an index from 0 to " + std::to_string(network.layers() - 1) + ", or all");
+  }
+  unknown_name("layer", word, names);
+}
+
+void refuse_severity(double severity, const std::string& what) {
+  if (!(severity >= 0) || severity > 1e30)
+    usage_error(what + " " + to_text(severity), "not a size", "give a number of at least 0");
+}
+
+/// A set of `ball` around every chosen layer, radius filled by the caller.
+ThreatSet base_set(Ball ball, const Network& network, double severity, const LayerSet& layers, bool biases) {
+  ThreatSet set;
+  set.ball = ball;
+  set.severity = severity;
+  set.layers = layers;
+  set.biases = biases && network.bias_count() > 0;
+  set.radius.resize(static_cast<std::size_t>(network.layers()));
+  return set;
+}
+
+std::string key_of(const ThreatSet& set, const std::string& quantity, const Network& network) {
+  return to_text(set.ball) + " " + quantity + " layers=" + layers_text(set.layers, network) +
+         " biases=" + (set.biases ? "true" : "false");
+}
+
+}  // namespace
+
+LayerSet parse_layers(const std::string& text, const Network& network) {
+  if (text == "all") return all_layers(network);
+  std::string commas = text;
+  std::replace(commas.begin(), commas.end(), '+', ',');
+  LayerSet layers;
+  for (const auto& word : split(commas, ',')) layers.push_back(parse_layer(word, network));
+  std::sort(layers.begin(), layers.end());
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+  return layers;
+}
+
+std::string layers_text(const LayerSet& layers, const Network& network) {
+  if (layers == all_layers(network)) return "all";
+  std::vector<std::string> parts;
+  for (const int layer : layers) parts.push_back(std::to_string(layer));
+  return join(parts, "+");
+}
+
+std::string to_text(Ball ball) {
+  switch (ball) {
+    case Ball::linf:
+      return "linf";
+    case Ball::relative:
+      return "relative";
+    case Ball::box:
+      return "box";
+    case Ball::l2:
+      return "l2";
+    case Ball::bits:
+      return "bits";
+  }
+  internal_error("a ball without a name");
+}
+
+Ball parse_ball(const std::string& text) {
+  const std::vector<Ball> balls = {Ball::linf, Ball::relative, Ball::box, Ball::l2, Ball::bits};
+  std::vector<std::string> names;
+  for (const Ball ball : balls) {
+    if (to_text(ball) == text) return ball;
+    names.push_back(to_text(ball));
+  }
+  unknown_name("ball", text, names);
+}
+
+ThreatSet linf_set(const Network& network, double eps, const LayerSet& layers, bool biases) {
+  refuse_severity(eps, "eps");
+  ThreatSet set = base_set(Ball::linf, network, eps, layers, biases);
+  for (const int layer : layers) {
+    Radius radius;
+    radius.uniform = eps;
+    if (set.biases && network.weights(layer).bias.size() != 0) radius.bias_uniform = eps;
+    set.radius[static_cast<std::size_t>(layer)] = std::move(radius);
+  }
+  set.key = key_of(set, "eps=" + to_text(eps), network);
+  return set;
+}
+
+ThreatSet relative_set(const Network& network, double r, const LayerSet& layers, bool biases) {
+  refuse_severity(r, "relative radius");
+  ThreatSet set = base_set(Ball::relative, network, r, layers, biases);
+  for (const int layer : layers) {
+    Radius radius;
+    radius.weight = r * network.weights(layer).weight.cast<double>().cwiseAbs();
+    if (set.biases) radius.bias = r * network.weights(layer).bias.cast<double>().cwiseAbs();
+    set.radius[static_cast<std::size_t>(layer)] = std::move(radius);
+  }
+  set.key = key_of(set, "r=" + to_text(r), network);
+  return set;
+}
+
+ThreatSet l2_set(const Network& network, double radius, const LayerSet& layers) {
+  refuse_severity(radius, "l2 radius");
+  ThreatSet set = base_set(Ball::l2, network, radius, layers, false);
+  set.frobenius = radius;
+  set.key = key_of(set, "radius=" + to_text(radius), network);
+  return set;
+}
+
+ThreatSet bits_set(const Network& network, const std::string& what, double severity, const LayerSet& layers) {
+  ThreatSet set = base_set(Ball::bits, network, severity, layers, false);
+  set.key = key_of(set, what + "=" + to_text(severity), network);
+  return set;
+}
+
+ThreatSet box_set(const Network& network, double severity, std::vector<std::optional<Radius>> radius,
+                  const std::string& what) {
+  ensure(radius.size() == static_cast<std::size_t>(network.layers()),
+         "a box has one radius a weighted layer");
+  Sha256 sha;
+  LayerSet layers;
+  bool biases = false;
+  for (int layer = 0; layer < network.layers(); ++layer) {
+    const auto& box = radius[static_cast<std::size_t>(layer)];
+    if (!box) continue;
+    layers.push_back(layer);
+    biases = biases || box->bias_uniform != 0 || box->bias.size() != 0;
+    sha.add(std::to_string(layer) + " " + to_text(box->uniform) + " " + to_text(box->bias_uniform) + "\n");
+    sha.add(std::as_bytes(std::span(box->weight.data(), static_cast<std::size_t>(box->weight.size()))));
+    sha.add(std::as_bytes(std::span(box->bias.data(), static_cast<std::size_t>(box->bias.size()))));
+  }
+  ThreatSet set = base_set(Ball::box, network, severity, layers, biases);
+  set.radius = std::move(radius);
+  set.key = key_of(set, what + " id=" + sha.hex().substr(0, 16), network);
+  return set;
+}
+
+}  // namespace temblor
