@@ -1,0 +1,10 @@
+#pragma once
+
+#include <temblor/cli/subcommand.hpp>
+
+/// Every subcommand, one file each in src/cli; src/cli/table.cpp lists them in the order of `temblor help`.
+namespace temblor::cli {
+
+Subcommand help_command();
+
+}  // namespace temblor::cli
