@@ -17,6 +17,9 @@ const std::vector<LayerEntry>& layer_table() {
     std::vector<LayerEntry> entries = {
         {"dense", "p = W z + b, W [outputs x inputs]; bias optional", true, make_dense},
         {"relu", "z = max(p, 0), element-wise; NaN stays NaN", false, make_relu},
+        {"sigmoid", "z = 1 / (1 + exp(-p)), element-wise; 1/4-Lipschitz, range (0, 1)", false, make_sigmoid},
+        {"tanh", "z = tanh(p), element-wise; 1-Lipschitz, range (-1, 1)", false, make_tanh},
+        {"flatten", "any shape becomes one long dimension, NCHW order", false, make_flatten},
     };
     for (const auto& entry : entries) {
       ensure(!entry.name.empty() && !entry.help.empty() && entry.make,

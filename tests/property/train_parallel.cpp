@@ -1,0 +1,42 @@
+#include <catch2/catch.hpp>
+#include <tbb/global_control.h>
+
+#include <temblor/random/stream.hpp>
+#include <temblor/train/trainer.hpp>
+
+using namespace temblor;
+
+TEST_CASE("training gives the same bytes with one, two and five threads, and again") {
+  Dataset data;
+  data.shape = {{40}};
+  data.classes = 5;
+  data.images.resize(1100, 40);
+  Stream stream(2, {});
+  for (Index i = 0; i < data.images.size(); ++i) data.images.data()[i] = static_cast<float>(stream.normal());
+  for (Index i = 0; i < 1100; ++i) data.labels.push_back(static_cast<std::int32_t>(stream.below(5)));
+
+  for (const auto& entry : optimizer_table()) {
+    TrainingPlan plan;
+    plan.epochs = 2;
+    plan.batch = 300;
+    plan.optimizer = entry.name;
+    plan.optimizer_params = Params(entry.name, entry.params, {});
+    plan.rate = entry.rate;
+    std::string first;
+    // 500 x 40 weights: more than one chunk.
+    const Network start = initialise(multilayer_perceptron("40-500-5", "relu", true, {}, {{40}}), 3);
+    for (const std::size_t threads : {1U, 2U, 5U, 2U}) {
+      const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+      Trainer trainer(start, data, plan);
+      while (!trainer.finished()) trainer.step();
+      const std::string id = trainer.network().id();
+      if (first.empty()) first = id;
+      CHECK(id == first);
+    }
+    CHECK(first != start.id());
+    plan.seed = 2;
+    Trainer other(start, data, plan);
+    while (!other.finished()) other.step();
+    CHECK(other.network().id() != first);
+  }
+}
