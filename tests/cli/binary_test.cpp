@@ -1,0 +1,58 @@
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include <catch2/catch.hpp>
+#include <support/paths.hpp>
+#include <sys/wait.h>
+
+#include <temblor/cli/help.hpp>
+
+using temblor::testing::binary;
+
+namespace {
+
+struct Result {
+  int code;
+  std::string text;  ///< everything that reached the pipe
+};
+
+/// Runs a bash command line in which $T is the program.
+Result bash(const std::string& command) {
+  const std::string line = "T='" + binary() + "'; export T; bash -c '" + command + "'";
+  std::FILE* pipe = popen(line.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Result result{};
+  std::array<char, 4096> chunk{};
+  for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
+    result.text.append(chunk.data(), n);
+  const int status = pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("the program: data on stdout, words on stderr, exit codes") {
+  const auto help = bash("$T help");
+  CHECK(help.code == 0);
+  CHECK(help.text == temblor::cli::overview());
+  const auto wrong = bash("$T hlep 2>/dev/null");
+  CHECK(wrong.code == 2);
+  CHECK(wrong.text.empty());
+  CHECK(bash("$T hlep 2>&1 >/dev/null").text.starts_with("temblor: unknown subcommand"));
+}
+
+TEST_CASE("a closed pipe is an error, not a signal and not silence") {
+  // The reader is gone before the program starts to write.
+  const auto result = bash("exec 3> >(exec true); wait $!; $T help --markdown 2>&1 >&3; echo code $?");
+  CHECK(result.text.find("standard output cannot be written (Broken pipe)") != std::string::npos);
+  CHECK(result.text.find("code 3") != std::string::npos);
+  CHECK(bash("$T help | head -n 1").text.starts_with("temblor "));
+}
+
+TEST_CASE("a full disk under standard output is an error") {
+  const auto result = bash("$T help 2>&1 >/dev/full; echo code $?");
+  CHECK(result.text.find("No space left on device") != std::string::npos);
+  CHECK(result.text.find("code 3") != std::string::npos);
+}
