@@ -31,6 +31,7 @@ class Group {
   bool is_dataset(const std::string& name) const;
   std::vector<std::string> children() const;  ///< names of links, in alphabetical order
   Dims dims(const std::string& dataset) const;
+  std::string type(const std::string& dataset) const;  ///< "float32", "int64", "uint8", "text", or "other"
 
   /// Creates a dataset and writes it whole. values.size() must be the product of dims.
   template <class T>
@@ -65,6 +66,8 @@ class Group {
   template <class T>
   std::optional<std::vector<T>> get(const std::string& attribute, const std::string& object = "") const;
   std::vector<std::string> attributes(const std::string& object = "") const;
+  /// Any attribute as people read it: "0.5, 1", text as it is.
+  std::string attribute_text(const std::string& attribute, const std::string& object = "") const;
 
   /// Dimension scales (H5DS): marks `scale` as a scale and attaches it to dimension `axis` of `dataset`.
   void attach_scale(const std::string& dataset, unsigned axis, const std::string& scale,
@@ -82,6 +85,7 @@ class Group {
 class File : public Group {
  public:
   enum class Mode { read, update };
+  using Group::create;
   static File create(const std::string& path);  ///< truncates; the directory must exist (bad_input error)
   static File open(const std::string& path,
                    Mode mode);  ///< not HDF5, truncated, missing: bad_input naming the cure
@@ -89,6 +93,10 @@ class File : public Group {
       const std::string& name);  ///< for tests and size estimates: core driver, no backing store
   void flush() const;            ///< everything written so far reaches the operating system
   void sync() const;             ///< flush, then fsync of the file
+  /// Flushes and closes; this and every group of the file must not be used any more. Without it the file
+  /// closes with its last handle, and a full disk met while closing goes unnoticed: call it after writing.
+  void close() const;
+  std::uint64_t size() const;  ///< bytes the file has now
 
  private:
   using Group::Group;
