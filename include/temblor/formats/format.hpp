@@ -17,7 +17,10 @@ struct BitField {
 
 struct Encoded;
 
-/// A number format: one row of src/formats/table.cpp.
+/// A number format: one row of src/formats/table.cpp. Floats keep NaN payloads as far as they fit, signalling
+/// or not, so that every code survives decode and encode. Integer codes are two's complement (symmetric) or
+/// unsigned (affine); decode takes ANY code of `bits` bits as it is, -2^(b-1) too: nothing is clamped after a
+/// fault.
 struct Format {
   std::string name;              ///< fp32, fp16, bf16, int8, int8-channel, ...
   std::string help;              ///< one line
@@ -25,11 +28,18 @@ struct Format {
   std::vector<BitField> fields;  ///< cover all bits once
   bool scaled;                   ///< has scale (and zero point) metadata
   std::string error_bound;       ///< in words: largest rounding error, e.g. "scale / 2"
+  double largest;                ///< largest finite value; +inf for scaled formats and fp32
   /// Encodes weights [rows x cols] (row-major); rounding to nearest, ties to even. Values beyond the range
-  /// saturate for integers and overflow to infinity for floats, as IEEE 754 says.
+  /// overflow to infinity for floats, as IEEE 754 says. Scaled formats take scale and zero point from these
+  /// weights, which must be finite (internal error). Encoding decoded weights of the same format gives the
+  /// same codes, except for affine formats, whose range may shrink and, within half a step of the largest float,
+  /// may decode to infinity.
   Encoded (*encode)(const Format& format, std::span<const float> weights, std::size_t rows, std::size_t cols);
   /// The real value of one code, in the row of the weight.
   float (*decode)(const Encoded& encoded, std::uint32_t code, std::size_t row);
+  /// The number behind `error_bound`: abs(decode(encode(w)) - w) of a finite weight w in that row never
+  /// exceeds it.
+  double (*rounding)(const Encoded& encoded, float weight, std::size_t row);
 };
 
 /// Stored codes of one layer's weights.
@@ -52,10 +62,15 @@ const std::vector<Format>& format_table();
 const Format& find_format(std::string_view name);
 std::string field_of(const Format& format, int bit);
 
-/// Uniform quantisation to b bits, used by the int formats and by quantization-noise. Symmetric: step =
-/// max|w| / (2^(b-1) - 1), codes in [-(2^(b-1)-1), 2^(b-1)-1]. Affine: step = (max(w,0) - min(w,0)) / (2^b -
-/// 1), unsigned codes with the zero point that makes 0 exact. Per tensor, or per row (output channel). A row
-/// of zeros has step 0 and stays zero.
+/// Uniform quantisation to b bits (2..16), used by the int formats and by quantization-noise. Symmetric: step
+/// = max|w| / (2^(b-1) - 1), codes in [-(2^(b-1)-1), 2^(b-1)-1]. Affine: step = (max(w,0) - min(w,0)) / (2^b
+/// - 1), unsigned codes with the zero point round(-min(w,0) / step), which makes 0 exact. Per tensor, or per
+/// row (output channel). A row of zeros has step 0 and stays zero.
+///
+/// The step is rounded to float. Symmetric steps are moved by one unit in the last place where the largest
+/// code times the step, divided by the largest code, would not give the step back (one in 2^b): quantising
+/// quantised weights then changes nothing. Steps below the normal floats are powers of two, for the same
+/// reason.
 struct Quantiser {
   int bits = 8;
   bool affine = false;
@@ -66,11 +81,19 @@ struct Quantiser {
     std::vector<float> step;
     std::vector<std::int32_t> zero_point;
   };
+  /// Weights must be finite (internal error).
   Grid grid(std::span<const float> weights, std::size_t rows, std::size_t cols) const;
-  /// Signed code of one weight (affine: unsigned code), saturated; to nearest, ties to even.
+  /// Signed code of one finite weight (affine: unsigned code), saturated; to nearest, ties to even, of the
+  /// exact quotient.
   std::int32_t code(float weight, float step, std::int32_t zero_point) const;
   /// (code - zero_point) * step in float arithmetic.
   static float value(std::int32_t code, float step, std::int32_t zero_point);
+  /// abs(value(code(w)) - w) of a weight within the grid's range never exceeds this: half a step, and what
+  /// rounding the step and the product to float adds (2^-24 each of at most 2^bits steps).
+  double rounding(float step) const;
+
+  std::int32_t least_code() const { return affine ? 0 : -most_code(); }
+  std::int32_t most_code() const { return affine ? (1 << bits) - 1 : (1 << (bits - 1)) - 1; }
 };
 
 }  // namespace temblor

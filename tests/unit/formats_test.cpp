@@ -1,0 +1,155 @@
+#include <bit>
+#include <cmath>
+
+#include <catch2/catch.hpp>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
+#include <temblor/formats/floats.hpp>
+#include <temblor/formats/format.hpp>
+
+using namespace temblor;
+using namespace temblor::formats;
+
+namespace {
+
+/// Rounding to `digits` significant bits, smallest exponent `least`, largest value `most`: in double,
+/// independent of the bit-level code.
+double rounded(double value, int digits, int least, double most) {
+  const double magnitude = std::abs(value);
+  if (magnitude == 0 || !std::isfinite(value)) return value;
+  const int unit = std::max(std::ilogb(magnitude), least) - digits + 1;
+  const double nearest = std::ldexp(std::nearbyint(std::ldexp(magnitude, -unit)), unit);
+  return std::copysign(nearest > most ? HUGE_VAL : nearest, value);
+}
+
+/// Float bit patterns spread over all of them, with every neighbourhood of a change of exponent.
+std::vector<std::uint32_t> patterns() {
+  std::vector<std::uint32_t> all;
+  for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32U); bits += 2711) {
+    all.push_back(static_cast<std::uint32_t>(bits));
+  }
+  for (std::uint32_t exponent = 0; exponent < 512; ++exponent) {
+    for (const std::uint32_t mantissa :
+         {0x0U, 0x1U, 0xfffU, 0x1000U, 0x1001U, 0x2fffU, 0x3000U, 0x3001U, 0x7fffU, 0x8000U, 0x8001U,
+          0x17fffU, 0x18000U, 0x18001U, 0x7fefffU, 0x7ff000U, 0x7f7fffU, 0x7f8000U, 0x7fffffU}) {
+      all.push_back((exponent << 23U) | mantissa);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("fp16: known codes") {
+  // IEEE 754 binary16: one, largest, smallest normal and subnormal, pi, ties to even.
+  CHECK(to_fp16(1.0F) == 0x3c00U);
+  CHECK(to_fp16(-2.0F) == 0xc000U);
+  CHECK(to_fp16(65504.0F) == 0x7bffU);
+  CHECK(to_fp16(65519.9F) == 0x7bffU);
+  CHECK(to_fp16(65520.0F) == 0x7c00U);
+  CHECK(to_fp16(0x1p-14F) == 0x0400U);
+  CHECK(to_fp16(0x1p-24F) == 0x0001U);
+  CHECK(to_fp16(0x1p-25F) == 0x0000U);
+  CHECK(to_fp16(0x1.000002p-25F) == 0x0001U);
+  CHECK(to_fp16(3.14159265F) == 0x4248U);
+  CHECK(to_fp16(1.0F + 0x1p-11F) == 0x3c00U);
+  CHECK(to_fp16(1.0F + 3 * 0x1p-11F) == 0x3c02U);
+  CHECK(from_fp16(0x3555U) == 0.333251953125F);
+  CHECK(from_fp16(0x03ffU) == 1023 * 0x1p-24F);
+  CHECK(std::isinf(from_fp16(0xfc00U)));
+  CHECK(std::isnan(from_fp16(0x7c01U)));
+}
+
+TEST_CASE("bf16: known codes") {
+  CHECK(to_bf16(1.0F) == 0x3f80U);
+  CHECK(to_bf16(-0.0F) == 0x8000U);
+  CHECK(to_bf16(3.14159265F) == 0x4049U);
+  CHECK(to_bf16(1.0F + 0x1p-8F) == 0x3f80U);
+  CHECK(to_bf16(1.0F + 3 * 0x1p-8F) == 0x3f82U);
+  CHECK(to_bf16(0x1.fep127F) == 0x7f7fU);
+  CHECK(to_bf16(0x1.ffp127F) == 0x7f80U);
+  CHECK(from_bf16(0x4049U) == 3.140625F);
+  CHECK(to_bf16(std::bit_cast<float>(0x7f800001U)) == 0x7fc0U);  // a NaN stays one
+}
+
+TEST_CASE("fp16 and bf16 rounding agree with rounding in double") {
+  std::int64_t wrong = 0;
+  for (const auto bits : patterns()) {
+    const auto value = std::bit_cast<float>(bits);
+    if (std::isnan(value)) {
+      wrong += !std::isnan(from_fp16(to_fp16(value))) + !std::isnan(from_bf16(to_bf16(value)));
+      continue;
+    }
+    const double half = rounded(value, 11, -14, 65504);
+    const double brain = rounded(value, 8, -126, 0x1.fep127);
+    wrong += half != static_cast<double>(from_fp16(to_fp16(value)));
+    wrong += brain != static_cast<double>(from_bf16(to_bf16(value)));
+    wrong += std::signbit(value) != std::signbit(from_fp16(to_fp16(value)));
+  }
+  CHECK(wrong == 0);
+}
+
+#ifdef __F16C__
+TEST_CASE("fp16 agrees with the processor's conversions, NaN made quiet") {
+  std::int64_t wrong = 0;
+  for (const auto bits : patterns()) {
+    const auto value = std::bit_cast<float>(bits);
+    const std::uint32_t expected = _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
+    const std::uint32_t code = to_fp16(value);
+    wrong += (std::isnan(value) ? (code | 0x200U) : code) != expected;
+  }
+  for (std::uint32_t code = 0; code < 0x10000U; ++code) {
+    const float expected = _cvtsh_ss(static_cast<unsigned short>(code));
+    const float value = from_fp16(code);
+    if (std::isnan(expected)) {
+      wrong += (std::bit_cast<std::uint32_t>(value) | 0x400000U) != std::bit_cast<std::uint32_t>(expected);
+    } else {
+      wrong += std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected);
+    }
+  }
+  CHECK(wrong == 0);
+}
+#endif
+
+TEST_CASE("int8: scale is max|w| / 127, ties go to even, -128 decodes as it is") {
+  const auto& int8 = find_format("int8");
+  const std::vector<float> weights = {-254, 1, 3, 5, 0, 100};
+  const auto encoded = int8.encode(int8, weights, 2, 3);
+  REQUIRE(encoded.scale == std::vector<float>{2});
+  CHECK(encoded.zero_point.empty());
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0x81, 0, 2, 2, 0, 50});
+  CHECK(encoded.decode(0, 0x80) == -256);
+  CHECK(encoded.decode(0, 0x01) == 2);  // -127 with its sign bit inverted
+}
+
+TEST_CASE("int8-channel: every row has its own scale") {
+  const auto& format = find_format("int8-channel");
+  const std::vector<float> weights = {-254, 1, 3, 127, 0, 100};
+  const auto encoded = format.encode(format, weights, 2, 3);
+  CHECK(encoded.scale == std::vector<float>{2, 1});
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0x81, 0, 2, 127, 0, 100});
+}
+
+TEST_CASE("int8-affine: zero is exact and both ends are codes") {
+  const auto& format = find_format("int8-affine");
+  const std::vector<float> weights = {-50, 0, 205, 1.5F};
+  const auto encoded = format.encode(format, weights, 1, 4);
+  CHECK(encoded.scale == std::vector<float>{1});
+  CHECK(encoded.zero_point == std::vector<std::int32_t>{50});
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0, 50, 255, 52});
+  CHECK(encoded.decode(1) == 0);
+}
+
+TEST_CASE("quantiser: levels of b bits, per channel and saturation") {
+  const Quantiser ternary{2, false, true};
+  const std::vector<float> weights = {4, -1.9F, 2.1F, 0, 0, 0};
+  const auto grid = ternary.grid(weights, 2, 3);
+  CHECK(grid.step == std::vector<float>{4, 0});
+  CHECK(ternary.code(-1.9F, 4, 0) == 0);
+  CHECK(ternary.code(2.1F, 4, 0) == 1);
+  CHECK(ternary.code(1e30F, 4, 0) == 1);
+  CHECK(ternary.code(-1e30F, 4, 0) == -1);
+  CHECK(Quantiser{16, true, false}.most_code() == 65535);
+}
