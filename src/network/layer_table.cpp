@@ -1,6 +1,6 @@
 #include "layer_table.hpp"
 
-#include <algorithm>
+#include <limits>
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
@@ -10,6 +10,14 @@ namespace temblor {
 
 void Layer::apply(float*, Index) const {
   internal_error("layer '" + std::string(kind()) + "' is not element-wise");
+}
+
+bool Layer::reach(const MatrixD&, const Weights&, const Radius&, MatrixD&) const {
+  return false;
+}
+
+double Layer::float_error() const {
+  return std::numeric_limits<double>::infinity();
 }
 
 const std::vector<LayerEntry>& layer_table() {

@@ -42,10 +42,16 @@ class Layer {
 
   /// Encloses the outputs for all inputs in the given intervals and all parameters within `radius` of
   /// `weights` (null: exactly `weights`). Sound in double arithmetic: every product and sum is widened by its
-  /// rounding error (theory, floating point). `exact_input` says that lower == upper, which the dense layer
-  /// uses.
+  /// rounding error (theory, floating point).
   virtual void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,
                         Interval& out) const = 0;
+  /// Upper limits [images x units] on how far the outputs move when the parameters do, within `radius`, and
+  /// the inputs stay: abs(input) <= `magnitude` [images x inputs]. False where the layer has no such form.
+  virtual bool reach(const MatrixD& magnitude, const Weights& weights, const Radius& radius,
+                     MatrixD& out) const;
+  /// What the float32 forward pass may be off by, absolutely and for each output, beyond the rounding of sums
+  /// of products with the parameters (which bounds treat as a change of the parameters). Infinite: unknown.
+  virtual double float_error() const;
 };
 
 /// A kind of layer that files can name.

@@ -1,6 +1,7 @@
 #include "../layer_table.hpp"
 
 #include <temblor/base/error.hpp>
+#include <temblor/network/affine_interval.hpp>
 
 namespace temblor {
 namespace {
@@ -48,16 +49,18 @@ class Dense final : public Layer {
 
   void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,
                 Interval& out) const override {
-    const MatrixD w = weights->weight.cast<double>();
-    MatrixD r = MatrixD::Constant(w.rows(), w.cols(), radius != nullptr ? radius->uniform : 0.0);
-    if (radius != nullptr && radius->weight.size() != 0) r = radius->weight;
-    const MatrixD high = w + r;
-    const MatrixD low = w - r;
-    out.upper.noalias() = in[0]->upper * high.cwiseMax(0.0).transpose();
-    out.upper.noalias() += in[0]->lower * high.cwiseMin(0.0).transpose();
-    out.lower.noalias() = in[0]->lower * low.cwiseMax(0.0).transpose();
-    out.lower.noalias() += in[0]->upper * low.cwiseMin(0.0).transpose();
+    VectorD bias;
+    if (weights->bias.size() != 0) bias = weights->bias.cast<double>();
+    affine_interval(weights->weight.cast<double>(), bias, radius, *in[0], out);
   }
+
+  bool reach(const MatrixD& magnitude, const Weights& weights, const Radius& radius,
+             MatrixD& out) const override {
+    out = radius_reach(radius, weights.weight.rows(), magnitude);
+    return true;
+  }
+
+  double float_error() const override { return 0.0; }
 };
 
 }  // namespace

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include <temblor/bounds/bound.hpp>
+
+namespace temblor {
+
+/// Interval bound propagation with weight intervals (theory, section 3) on any graph whose layers enclose
+/// their outputs. A dense last layer is bounded with the difference of rows, W_y - W_j and radius R_y + R_j,
+/// not as the difference of two logit intervals. Exact when only the last layer is perturbed, and when only
+/// the last two are and each hidden unit reaches the margins of one pair independently of the others (dense
+/// chains: always). Refuses l2 and bit sets.
+BoundValues interval_bound(const BoundContext& context);
+
+}  // namespace temblor

@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <cmath>
+
+#include <tbb/parallel_for.h>
+
+#include <temblor/base/error.hpp>
+#include <temblor/bounds/enclosure.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace {
+
+void widen(Interval& interval, double by) {
+  if (by == 0) return;
+  interval.lower.array() -= by;
+  interval.upper.array() += by;
+}
+
+}  // namespace
+
+Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int last) {
+  const auto& network = problem.network;
+  images_.lower = problem.data.images.middleRows(first, count).cast<double>();
+  images_.upper = images_.lower;
+  const auto nodes = static_cast<std::size_t>(last);
+  nominal_.resize(nodes);
+  moved_.resize(nodes);
+  touched_.assign(nodes, false);
+  std::vector<const Interval*> nominal_in, moved_in;
+  for (std::size_t k = 0; k < nodes; ++k) {
+    const auto& node = network.nodes()[k];
+    nominal_in.clear();
+    moved_in.clear();
+    bool inputs_touched = false;
+    for (const int input : node.inputs) {
+      nominal_in.push_back(&nominal(input));
+      moved_in.push_back(&moved(input));
+      inputs_touched = inputs_touched || touched(input);
+    }
+    const auto* weights = node.weights < 0 ? nullptr : &network.weights(node.weights);
+    const Radius* radius = nullptr;
+    if (weights != nullptr) {
+      const auto& box = problem.radius[static_cast<std::size_t>(node.weights)];
+      if (box && !box->zero()) radius = &*box;
+    }
+    node.layer->interval(nominal_in, weights, nullptr, nominal_[k]);
+    const double rounding = problem.float32 ? node.layer->float_error() : 0.0;
+    touched_[k] = inputs_touched || radius != nullptr || rounding > 0;
+    if (!touched_[k]) continue;
+    MatrixD reach;
+    if (!inputs_touched && radius != nullptr && node.inputs.size() == 1 &&
+        node.layer->reach(magnitude(*nominal_in.front()), *weights, *radius, reach)) {
+      // Inputs known exactly: the boxes add abs(z) R on both sides and no second product with the weights is
+      // needed.
+      moved_[k].lower = (nominal_[k].lower - reach).array() - nominal_[k].lower.array().abs() * 0x1p-52;
+      moved_[k].upper = (nominal_[k].upper + reach).array() + nominal_[k].upper.array().abs() * 0x1p-52;
+      moved_[k].lower -= reach * 0x1p-52;
+      moved_[k].upper += reach * 0x1p-52;
+    } else {
+      node.layer->interval(moved_in, weights, radius, moved_[k]);
+    }
+    widen(moved_[k], rounding);
+  }
+}
+
+MatrixD magnitude(const Interval& interval) {
+  return interval.lower.cwiseAbs().cwiseMax(interval.upper.cwiseAbs());
+}
+
+Index bound_block(const Network& network) {
+  Index units = network.input().size();
+  for (const auto& node : network.nodes()) units += node.shape.size();
+  // Four matrices of doubles a node: about 16 MiB a block, so that large networks fit too.
+  return std::clamp<Index>((Index{1} << 19) / units, 8, 256);
+}
+
+MatrixD over_blocks(const BoxProblem& problem,
+                    const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block) {
+  const Index images = problem.data.size();
+  MatrixD value(images, problem.network.classes());
+  const Index rows = bound_block(problem.network);
+  const Index blocks = (images + rows - 1) / rows;
+  tbb::parallel_for(Index{0}, blocks, [&](Index b) {
+    const Index first = b * rows;
+    const Index count = std::min(rows, images - first);
+    MatrixD part = block(problem, first, count);
+    for (Index n = 0; n < count; ++n) {
+      const auto label = problem.data.labels[static_cast<std::size_t>(first + n)];
+      // The unperturbed network is a member of every set, so a limit below 0 is never right; NaN is kept.
+      for (Index j = 0; j < part.cols(); ++j)
+        part(n, j) = j == label ? 0.0 : part(n, j) < 0 ? 0.0 : part(n, j);
+    }
+    value.middleRows(first, count) = part;
+  });
+  return value;
+}
+
+BoundValues box_bound(const BoundContext& context,
+                      const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block) {
+  const auto& network = context.network;
+  BoundValues values;
+  values.value = over_blocks({network, context.data, context.set.radius}, block);
+  if (!context.arithmetic) return values;
+
+  for (const auto& node : network.nodes()) {
+    if (!std::isfinite(node.layer->float_error())) {
+      usage_error("--arithmetic",
+                  "nothing is known about the float32 rounding of layer '" + node.name + "' (" +
+                      std::string(node.layer->kind()) + ")",
+                  "leave --arithmetic out");
+    }
+  }
+  const auto layers = static_cast<std::size_t>(network.layers());
+  std::vector<std::optional<Radius>> rounded(layers), grown(layers);
+  for (std::size_t m = 0; m < layers; ++m) {
+    const auto& weights = network.weights(static_cast<int>(m));
+    const auto& box = context.set.radius[m];
+    const Index fan_in = weights.weight.cols();
+    // fan_in products, their sum, the bias, and what a rank-one form of the perturbation adds.
+    const double g = gamma32(fan_in + 4);
+    const double least = static_cast<double>(fan_in + 1) * 0x1p-149;
+    Radius own;
+    own.weight = g * weights.weight.cast<double>().cwiseAbs();
+    own.bias = VectorD::Constant(weights.weight.rows(), least);
+    if (weights.bias.size() > 0) own.bias += g * weights.bias.cast<double>().cwiseAbs();
+    Radius both = own;
+    if (box) {
+      if (box->weight.size() > 0) {
+        both.weight += (1.0 + g) * box->weight;
+      } else {
+        both.weight.array() += (1.0 + g) * box->uniform;
+      }
+      if (box->bias.size() > 0) {
+        both.bias += (1.0 + g) * box->bias;
+      } else {
+        both.bias.array() += (1.0 + g) * box->bias_uniform;
+      }
+    }
+    rounded[m] = std::move(own);
+    grown[m] = std::move(both);
+  }
+  const MatrixD drop = over_blocks({network, context.data, grown, true, false}, block);
+  const MatrixD rise = over_blocks({network, context.data, rounded, true, true}, block);
+  values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
+  values.arithmetic += values.value * 0x1p-50;
+  return values;
+}
+
+std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count) {
+  std::vector<std::vector<Index>> rows(static_cast<std::size_t>(data.classes));
+  for (Index n = 0; n < count; ++n) {
+    rows[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(first + n)])].push_back(n);
+  }
+  return rows;
+}
+
+std::string refuses_box(const Network& network, const ThreatSet& set) {
+  if (set.ball == Ball::bits) return "flipped bits of stored codes: no bound of the real-valued kind";
+  if (set.ball == Ball::l2) return "an l2 ball is not a box around each weight";
+  for (int m = 0; m < network.layers(); ++m) {
+    if (!network.weights(m).weight.allFinite() || !network.weights(m).bias.allFinite()) {
+      return "layer '" + network.layer_name(m) + "' has weights that are not finite in this format";
+    }
+  }
+  return {};
+}
+
+std::string refuses_chain(const Network& network) {
+  const auto& nodes = network.nodes();
+  for (std::size_t k = 0; k < nodes.size(); ++k) {
+    const auto& node = nodes[k];
+    const std::string kind(node.layer->kind());
+    if (node.inputs.size() != 1 || node.inputs.front() != static_cast<int>(k) - 1) {
+      return "node '" + node.name + "' does not continue a chain";
+    }
+    if (kind != "dense" && kind != "flatten" && !node.layer->elementwise()) {
+      return "layer '" + node.name + "' (" + kind +
+             ") is neither dense nor an element-wise 1-Lipschitz activation";
+    }
+  }
+  if (nodes.empty() || nodes.back().layer->kind() != "dense") return "the last layer is not dense";
+  return {};
+}
+
+MarginRows margin_rows(const Weights& weights, const Radius* radius, std::int32_t label) {
+  MarginRows rows;
+  const MatrixD weight = weights.weight.cast<double>();
+  const Index classes = weight.rows();
+  rows.weight = (-weight).rowwise() + weight.row(label);
+  rows.bias = VectorD::Zero(classes);
+  if (weights.bias.size() > 0) {
+    const VectorD bias = weights.bias.cast<double>();
+    rows.bias = bias(label) - bias.array();
+  }
+  if (radius == nullptr) return rows;
+  rows.radius.uniform = 2 * radius->uniform;
+  if (radius->weight.size() > 0) rows.radius.weight = radius->weight.rowwise() + radius->weight.row(label);
+  rows.radius.bias_uniform = 2 * radius->bias_uniform;
+  if (radius->bias.size() > 0) rows.radius.bias = radius->bias.array() + radius->bias(label);
+  return rows;
+}
+
+}  // namespace temblor

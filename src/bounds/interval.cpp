@@ -1,0 +1,64 @@
+#include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/interval.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace {
+
+Interval gather(const Interval& from, const std::vector<Index>& rows) {
+  return {from.lower(rows, Eigen::all), from.upper(rows, Eigen::all)};
+}
+
+MatrixD merged_rows(const BoxProblem& problem, Index first, Index count) {
+  const auto& network = problem.network;
+  const int last = static_cast<int>(network.nodes().size()) - 1;
+  const auto& node = network.nodes().back();
+  const Enclosures enclosures(problem, first, count, last);
+  const auto& weights = network.weights(node.weights);
+  const auto& box = problem.radius[static_cast<std::size_t>(node.weights)];
+  const Radius* radius = box && !box->zero() ? &*box : nullptr;
+
+  MatrixD value(count, network.classes());
+  const auto by_label = rows_by_label(problem.data, first, count);
+  Interval before, after;
+  for (std::size_t y = 0; y < by_label.size(); ++y) {
+    if (by_label[y].empty()) continue;
+    const auto rows = margin_rows(weights, radius, static_cast<std::int32_t>(y));
+    affine_interval(rows.weight, rows.bias, nullptr,
+                    gather(enclosures.nominal(node.inputs.front()), by_label[y]), before);
+    affine_interval(rows.weight, rows.bias, radius == nullptr ? nullptr : &rows.radius,
+                    gather(enclosures.moved(node.inputs.front()), by_label[y]), after);
+    const MatrixD change =
+        problem.rise ? MatrixD(after.upper - before.lower) : MatrixD(before.upper - after.lower);
+    value(by_label[y], Eigen::all) = change * (1.0 + 0x1p-51);
+  }
+  return value;
+}
+
+MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
+  const int nodes = static_cast<int>(problem.network.nodes().size());
+  const Enclosures enclosures(problem, first, count, nodes);
+  const auto& before = enclosures.nominal(nodes - 1);
+  const auto& after = enclosures.moved(nodes - 1);
+  MatrixD value(count, problem.network.classes());
+  for (Index n = 0; n < count; ++n) {
+    const auto y = problem.data.labels[static_cast<std::size_t>(first + n)];
+    for (Index j = 0; j < value.cols(); ++j) {
+      const double own =
+          problem.rise ? after.upper(n, y) - before.lower(n, y) : before.upper(n, y) - after.lower(n, y);
+      const double other =
+          problem.rise ? before.upper(n, j) - after.lower(n, j) : after.upper(n, j) - before.lower(n, j);
+      value(n, j) = (own + other) * (1.0 + 0x1p-50);
+    }
+  }
+  return value;
+}
+
+}  // namespace
+
+BoundValues interval_bound(const BoundContext& context) {
+  const bool dense = context.network.nodes().back().layer->kind() == "dense";
+  return box_bound(context, dense ? merged_rows : logit_differences);
+}
+
+}  // namespace temblor

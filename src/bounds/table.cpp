@@ -1,0 +1,65 @@
+#include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/interval.hpp>
+#include <temblor/bounds/norm.hpp>
+
+namespace temblor {
+namespace {
+
+const std::string kSound =
+    "no network of the set has a larger drop of any pair margin of any image, in exact arithmetic; "
+    "computed in double, every product and sum widened by gamma_n";
+
+std::vector<BoundEntry> make_table() {
+  std::vector<BoundEntry> table{
+      {"norm-product", "products of matrix norms along the layers; one layer, any subset or all", kSound,
+       "Tsai, Hsu, Yu, Chen, arXiv 2103.02200, Theorems 1 and 2, as corrected in theory, section 2",
+       refuses_norm, norm_product},
+      {"norm-vector", "norm-product with one number a unit instead of one a layer; never looser", kSound,
+       "theory, section 2, vector form", refuses_norm, norm_vector},
+      {"interval", "interval bound propagation with weight intervals, margin row merged into the last layer",
+       kSound, "theory, section 3", refuses_box, interval_bound},
+  };
+  for (const auto& entry : table) {
+    ensure(!entry.name.empty() && !entry.help.empty() && !entry.guarantee.empty() &&
+               !entry.reference.empty() && entry.refuses != nullptr && entry.compute != nullptr,
+           "every bound's table entry is complete");
+  }
+  return table;
+}
+
+}  // namespace
+
+const std::vector<BoundEntry>& bound_table() {
+  static const auto table = make_table();
+  return table;
+}
+
+const BoundEntry& find_bound(std::string_view name) {
+  std::vector<std::string> names;
+  for (const auto& entry : bound_table()) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  unknown_name("bound", name, names);
+}
+
+VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value,
+                          const std::vector<std::int32_t>& labels) {
+  VectorD drop(pair_margins.rows());
+  for (Index n = 0; n < pair_margins.rows(); ++n) {
+    double before = std::numeric_limits<double>::infinity();
+    double after = before;
+    for (Index j = 0; j < pair_margins.cols(); ++j) {
+      if (j == labels[static_cast<std::size_t>(n)]) continue;
+      before = std::min(before, pair_margins(n, j));
+      after = std::min(after, pair_margins(n, j) - value(n, j));
+    }
+    drop(n) = before - after;
+  }
+  return drop;
+}
+
+}  // namespace temblor
