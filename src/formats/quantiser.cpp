@@ -34,9 +34,8 @@ float step_of(double width, std::int32_t codes) {
     while (n * static_cast<double>(step) < width) step *= 2;
     return step;
   }
-  const float reach = static_cast<float>(codes) * step;
-  if (std::isinf(reach)) return std::nextafter(step, 0.0F);
-  return reach / static_cast<float>(codes);
+  // The largest code must not overflow where max|w| is the largest float.
+  return std::isinf(static_cast<float>(codes) * step) ? std::nextafter(step, 0.0F) : step;
 }
 
 }  // namespace

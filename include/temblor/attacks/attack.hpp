@@ -10,6 +10,7 @@
 #include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
 #include <temblor/perturb/perturbation.hpp>
+#include <temblor/perturb/stored.hpp>
 #include <temblor/perturb/threat.hpp>
 #include <temblor/random/stream.hpp>
 
@@ -33,6 +34,9 @@ struct AttackContext {
   LayerSet layers;       ///< chosen weighted layers, never empty
   double severity;
   Params params;
+  /// The stored codes behind `network`. Null: attacks on codes encode `network` again, and refuse (internal
+  /// error) where that does not give its weights back (affine formats).
+  const StoredNetwork* stored = nullptr;
 };
 
 /// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const
@@ -65,5 +69,10 @@ struct AttackEntry {
 const std::vector<AttackEntry>& attack_table();
 /// By name; usage error with the nearest name otherwise.
 const AttackEntry& find_attack(std::string_view name);
+
+/// Checks a severity against the attack's quantity: usage error with the range otherwise.
+void check_severity(const AttackEntry& entry, const Params& params, double severity);
+/// check_severity, then the entry's factory.
+std::unique_ptr<Attack> make_attack(const AttackEntry& entry, const AttackContext& context);
 
 }  // namespace temblor

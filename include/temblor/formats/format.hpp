@@ -32,8 +32,8 @@ struct Format {
   /// Encodes weights [rows x cols] (row-major); rounding to nearest, ties to even. Values beyond the range
   /// overflow to infinity for floats, as IEEE 754 says. Scaled formats take scale and zero point from these
   /// weights, which must be finite (internal error). Encoding decoded weights of the same format gives the
-  /// same codes, except for affine formats, whose range may shrink and, within half a step of the largest float,
-  /// may decode to infinity.
+  /// same codes, except for affine formats, whose range may shrink and, within half a step of the largest
+  /// float, may decode to infinity.
   Encoded (*encode)(const Format& format, std::span<const float> weights, std::size_t rows, std::size_t cols);
   /// The real value of one code, in the row of the weight.
   float (*decode)(const Encoded& encoded, std::uint32_t code, std::size_t row);
@@ -67,10 +67,8 @@ std::string field_of(const Format& format, int bit);
 /// - 1), unsigned codes with the zero point round(-min(w,0) / step), which makes 0 exact. Per tensor, or per
 /// row (output channel). A row of zeros has step 0 and stays zero.
 ///
-/// The step is rounded to float. Symmetric steps are moved by one unit in the last place where the largest
-/// code times the step, divided by the largest code, would not give the step back (one in 2^b): quantising
-/// quantised weights then changes nothing. Steps below the normal floats are powers of two, for the same
-/// reason.
+/// The step is rounded to float; below the normal floats it is a power of two, so that half a step bounds the
+/// error there too. Quantising symmetrically quantised weights changes nothing.
 struct Quantiser {
   int bits = 8;
   bool affine = false;
