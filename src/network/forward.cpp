@@ -1,16 +1,14 @@
 #include <algorithm>
 
+#include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 
 #include <temblor/base/error.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/network/runner.hpp>
 
 namespace temblor {
 namespace {
-
-/// Images a block: activations of a block stay in the second-level cache. A constant, so that the order of
-/// sums is one.
-constexpr Index block_images = 256;
 
 std::vector<const Matrix*> inputs_of(const Network::Node& node, const Matrix& images,
                                      const Activations& activations) {
@@ -37,19 +35,23 @@ void forward(const Network& network, const WeightView& weights, const Matrix& im
 
 Matrix logits(const Network& network, const WeightView& weights, const Matrix& images, bool threads) {
   Matrix result(images.rows(), network.classes());
-  const auto run = [&](Index block) {
-    const Index begin = block * block_images;
-    const Index count = std::min(block_images, images.rows() - begin);
-    Activations activations;
-    const Matrix part = images.middleRows(begin, count);
-    forward(network, weights, part, activations);
-    result.middleRows(begin, count) = activations.outputs.back();
+  const std::vector<PackedDense> packed = pack_dense(network, weights);
+  std::vector<const PackedDense*> pointers;
+  for (const PackedDense& layer : packed) pointers.push_back(&layer);
+  const auto run = [&](Index begin, Index end) {
+    BlockRunner runner(network);
+    runner.use(weights, pointers);
+    for (Index row = begin; row < end; row += BlockRunner::block) {
+      const Index count = std::min(BlockRunner::block, end - row);
+      const RowsView values = runner.run({&images, row, count});
+      for (Index r = 0; r < count; ++r) std::copy_n(values.row(r), result.cols(), &result(row + r, 0));
+    }
   };
-  const Index blocks = (images.rows() + block_images - 1) / block_images;
   if (threads) {
-    tbb::parallel_for(Index{0}, blocks, run);
+    tbb::parallel_for(tbb::blocked_range<Index>(0, images.rows(), BlockRunner::block),
+                      [&](const tbb::blocked_range<Index>& range) { run(range.begin(), range.end()); });
   } else {
-    for (Index block = 0; block < blocks; ++block) run(block);
+    run(0, images.rows());
   }
   return result;
 }

@@ -28,6 +28,8 @@ class Layer {
   virtual bool weighted() const { return false; }
   /// Element-wise, monotone, 1-Lipschitz activation: `apply` is then available.
   virtual bool elementwise() const { return false; }
+  /// The output is the one input, value for value, in another shape.
+  virtual bool reshapes() const { return false; }
   /// Activation of n values in place, the same arithmetic as forward. Only for elementwise() layers.
   virtual void apply(float* values, Index n) const;
 

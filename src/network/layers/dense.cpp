@@ -2,6 +2,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/network/affine_interval.hpp>
+#include <temblor/network/dense.hpp>
 
 namespace temblor {
 namespace {
@@ -34,8 +35,9 @@ class Dense final : public Layer {
 
   void forward(Inputs in, const Weights* weights, Matrix& out) const override {
     out.resize(in[0]->rows(), weights->weight.rows());
-    out.noalias() = *in[0] * weights->weight.transpose();
-    if (weights->bias.size() != 0) out.rowwise() += weights->bias.transpose();
+    thread_local PackedDense packed;
+    packed.pack(weights->weight, weights->bias);
+    packed.multiply({in[0]->data(), in[0]->cols(), nullptr}, in[0]->rows(), out.data(), out.cols());
   }
 
   void backward(Inputs in, const Matrix&, const Weights* weights, const Matrix& grad_out,

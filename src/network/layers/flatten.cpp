@@ -10,6 +10,7 @@ namespace {
 class Flatten final : public Layer {
  public:
   std::string_view kind() const override { return "flatten"; }
+  bool reshapes() const override { return true; }
 
   Shape output_shape(std::span<const Shape> inputs, const Weights* weights) const override {
     if (inputs.size() != 1 || weights != nullptr) {

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <temblor/network/dense.hpp>
+#include <temblor/network/network.hpp>
+
+namespace temblor {
+
+/// The dense layers of a network, packed for one set of parameters: one entry a weighted layer, unused for
+/// other kinds.
+std::vector<PackedDense> pack_dense(const Network& network, const WeightView& weights);
+
+/// New outputs of some units of one node, for the images of one run; its other units keep their golden
+/// outputs.
+struct UnitPatch {
+  int node = -1;
+  std::span<const Index> units;
+  const float* values = nullptr;  ///< [images of the run x units]
+};
+
+/// Runs a network block of images by block, in buffers that are reused: nothing is allocated from run to run
+/// by dense, element-wise and reshaping layers. The same arithmetic as forward(), bit for bit.
+class BlockRunner {
+ public:
+  /// Images a block: its activations stay in the second-level cache.
+  static constexpr Index block = 252;
+
+  explicit BlockRunner(const Network& network);
+
+  /// What the next runs compute with: pointers must live until they are done. `packed` as from pack_dense.
+  void use(const WeightView& weights, std::vector<const PackedDense*> packed);
+
+  /// Images of a run: `count` <= block rows, from `first` on, or those listed in `rows`.
+  struct Images {
+    const Matrix* images;
+    Index first;
+    Index count;
+    const std::int32_t* rows = nullptr;  ///< then `first` is not used
+  };
+  /// Every node. The result (logits, [count x classes]) is valid until the next run.
+  RowsView run(const Images& images);
+  /// Only nodes marked in `dirty`; the others have their outputs in `golden` (all images).
+  RowsView run(const Images& images, const Activations& golden, const std::vector<bool>& dirty,
+               const UnitPatch* patch = nullptr);
+
+  /// Nodes that depend on a marked one, the marked ones included.
+  std::vector<bool> descendants(std::vector<bool> marked) const;
+
+ private:
+  struct Slot {
+    RowsView view;
+    float* own = nullptr;       ///< the view's values when they are this runner's to change
+    std::vector<float> buffer;  ///< dense and patched nodes
+    Matrix matrix;              ///< other nodes, and gathered inputs
+    Matrix gathered;
+  };
+
+  void run_node(std::size_t i, const Images& images);
+  const Matrix* gather(int node, const Images& images);
+  void patch_node(std::size_t i, const Images& images, const Matrix& golden, const UnitPatch& patch);
+  float* buffer_of(std::size_t i);
+  const RowsView& view_of(int node) const;
+  Index units_of(int node) const;
+
+  const Network* network_;
+  std::vector<int> consumers_;  ///< how many nodes read each node
+  std::vector<bool> dense_;
+  std::vector<bool> all_;
+  WeightView weights_;
+  std::vector<const PackedDense*> packed_;
+  RowsView images_;
+  Matrix gathered_images_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace temblor

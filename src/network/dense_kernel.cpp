@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <array>
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+#include <temblor/network/dense.hpp>
+
+namespace temblor {
+namespace {
+
+#if defined(__AVX2__) && defined(__FMA__)
+using Lanes = __m256;
+inline Lanes load(const float* from) {
+  return _mm256_loadu_ps(from);
+}
+inline void store(float* to, Lanes lanes) {
+  _mm256_storeu_ps(to, lanes);
+}
+inline Lanes multiply_add(float a, Lanes b, Lanes c) {
+  return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
+}
+#else
+struct Lanes {
+  std::array<float, 8> lane;
+};
+inline Lanes load(const float* from) {
+  Lanes lanes;
+  std::copy_n(from, 8, lanes.lane.begin());
+  return lanes;
+}
+inline void store(float* to, const Lanes& lanes) {
+  std::copy_n(lanes.lane.begin(), 8, to);
+}
+inline Lanes multiply_add(float a, const Lanes& b, Lanes c) {
+  for (std::size_t i = 0; i < 8; ++i) c.lane[i] += a * b.lane[i];
+  return c;
+}
+#endif
+
+constexpr Index lanes = 8;
+constexpr Index panel = 2 * lanes;  // units a panel: two vectors
+constexpr std::size_t tile = 6;     // images a tile: 12 accumulators, 2 weights, 1 input of 16 registers
+constexpr Index depth = 320;        // inputs a pass: a panel's slice (20 KiB) stays in the first-level cache
+
+/// Continues the sums of R images and one panel over inputs [0, n). `sums` [R x panel].
+template <std::size_t R, std::size_t Vectors>
+inline void accumulate(const std::array<const float*, R>& in, const float* weights, Index n, float* sums,
+                       Index stride) {
+  Lanes acc[R][Vectors];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v)
+      acc[r][v] = load(sums + static_cast<Index>(r) * stride + static_cast<Index>(v) * lanes);
+  }
+  for (Index k = 0; k < n; ++k) {
+    Lanes w[Vectors];
+    for (std::size_t v = 0; v < Vectors; ++v)
+      w[v] = load(weights + k * panel + static_cast<Index>(v) * lanes);
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t v = 0; v < Vectors; ++v) acc[r][v] = multiply_add(in[r][k], w[v], acc[r][v]);
+    }
+  }
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < Vectors; ++v)
+      store(sums + static_cast<Index>(r) * stride + static_cast<Index>(v) * lanes, acc[r][v]);
+  }
+}
+
+struct Pass {
+  const RowsView* in;
+  Index first;           // first input of this pass
+  Index n;               // inputs of this pass
+  const float* weights;  // panel, at `first`
+  const float* bias;     // null when sums continue
+  Index width;           // units of this panel that exist
+  float* out;            // column of the panel's first unit
+  Index stride;
+};
+
+template <std::size_t R>
+void run_tile(const Pass& pass, Index row) {
+  std::array<const float*, R> in;
+  for (std::size_t r = 0; r < R; ++r) in[r] = pass.in->row(row + static_cast<Index>(r)) + pass.first;
+  float* out = pass.out + row * pass.stride;
+  if (pass.width == panel && pass.bias == nullptr) {
+    accumulate<R, 2>(in, pass.weights, pass.n, out, pass.stride);
+    return;
+  }
+  std::array<float, R* static_cast<std::size_t>(panel)> sums;
+  constexpr auto rows = static_cast<Index>(R);
+  for (Index r = 0; r < rows; ++r) {
+    if (pass.bias != nullptr) {
+      std::copy_n(pass.bias, panel, sums.data() + r * panel);
+    } else {
+      std::fill_n(std::copy_n(out + r * pass.stride, pass.width, sums.data() + r * panel), panel - pass.width,
+                  0.0F);
+    }
+  }
+  if (pass.width > lanes) {
+    accumulate<R, 2>(in, pass.weights, pass.n, sums.data(), panel);
+  } else {
+    accumulate<R, 1>(in, pass.weights, pass.n, sums.data(), panel);
+  }
+  for (Index r = 0; r < rows; ++r) std::copy_n(sums.data() + r * panel, pass.width, out + r * pass.stride);
+}
+
+void run_pass(const Pass& pass, Index count) {
+  Index row = 0;
+  for (; row + static_cast<Index>(tile) <= count; row += static_cast<Index>(tile)) run_tile<tile>(pass, row);
+  switch (count - row) {
+    case 5:
+      return run_tile<5>(pass, row);
+    case 4:
+      return run_tile<4>(pass, row);
+    case 3:
+      return run_tile<3>(pass, row);
+    case 2:
+      return run_tile<2>(pass, row);
+    case 1:
+      return run_tile<1>(pass, row);
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+void PackedDense::reserve(Index outputs, Index inputs) {
+  outputs_ = outputs;
+  inputs_ = inputs;
+  const Index panels = (outputs + panel - 1) / panel;
+  panels_.resize(static_cast<std::size_t>(panels * panel * inputs));
+  bias_.assign(static_cast<std::size_t>(panels * panel), 0.0F);
+}
+
+void PackedDense::pack(const Matrix& weight, const Vector& bias) {
+  reserve(weight.rows(), weight.cols());
+  std::copy_n(bias.data(), bias.size(), bias_.data());
+  for (Index first = 0; first < outputs_; first += panel) {
+    float* to = panels_.data() + first * inputs_;
+    const Index width = std::min(panel, outputs_ - first);
+    using Panel = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+    Panel map(to, inputs_, panel);
+    map.leftCols(width) = weight.middleRows(first, width).transpose();
+    map.rightCols(panel - width).setZero();
+  }
+}
+
+void PackedDense::pack(const Matrix& weight, const Vector& bias, std::span<const Index> units) {
+  reserve(static_cast<Index>(units.size()), weight.cols());
+  std::fill(panels_.begin(), panels_.end(), 0.0F);
+  for (std::size_t c = 0; c < units.size(); ++c) {
+    const auto unit = static_cast<Index>(c);
+    float* to = panels_.data() + unit / panel * panel * inputs_ + unit % panel;
+    const float* from = weight.data() + units[c] * inputs_;
+    for (Index k = 0; k < inputs_; ++k) to[k * panel] = from[k];
+    if (bias.size() != 0) bias_[c] = bias[units[c]];
+  }
+}
+
+void PackedDense::multiply(const RowsView& in, Index count, float* out, Index out_stride) const {
+  const Index passes = std::max<Index>(1, (inputs_ + depth - 1) / depth);
+  const Index step = (inputs_ + passes - 1) / passes;
+  for (Index unit = 0; unit < outputs_; unit += panel) {
+    for (Index first = 0; first < std::max<Index>(inputs_, 1); first += std::max<Index>(step, 1)) {
+      const Pass pass{&in,
+                      first,
+                      std::min(step, inputs_ - first),
+                      panels_.data() + unit * inputs_ + first * panel,
+                      first == 0 ? bias_.data() + unit : nullptr,
+                      std::min(panel, outputs_ - unit),
+                      out + unit,
+                      out_stride};
+      run_pass(pass, count);
+    }
+  }
+}
+
+}  // namespace temblor

@@ -1,0 +1,140 @@
+#include <algorithm>
+
+#include <temblor/base/error.hpp>
+#include <temblor/network/runner.hpp>
+
+namespace temblor {
+
+std::vector<PackedDense> pack_dense(const Network& network, const WeightView& weights) {
+  std::vector<PackedDense> packed(weights.size());
+  for (const Network::Node& node : network.nodes()) {
+    if (node.weights < 0 || node.layer->kind() != "dense") continue;
+    const auto layer = static_cast<std::size_t>(node.weights);
+    packed[layer].pack(weights[layer]->weight, weights[layer]->bias);
+  }
+  return packed;
+}
+
+BlockRunner::BlockRunner(const Network& network)
+    : network_(&network),
+      consumers_(network.nodes().size(), 0),
+      all_(network.nodes().size(), true),
+      slots_(network.nodes().size()) {
+  for (const Network::Node& node : network.nodes()) {
+    dense_.push_back(node.layer->kind() == "dense");
+    for (const int input : node.inputs) {
+      if (input >= 0) ++consumers_[static_cast<std::size_t>(input)];
+    }
+  }
+}
+
+void BlockRunner::use(const WeightView& weights, std::vector<const PackedDense*> packed) {
+  weights_ = weights;
+  packed_ = std::move(packed);
+}
+
+Index BlockRunner::units_of(int node) const {
+  return node < 0 ? network_->input().size() : network_->nodes()[static_cast<std::size_t>(node)].shape.size();
+}
+
+const RowsView& BlockRunner::view_of(int node) const {
+  return node < 0 ? images_ : slots_[static_cast<std::size_t>(node)].view;
+}
+
+float* BlockRunner::buffer_of(std::size_t i) {
+  Slot& slot = slots_[i];
+  slot.buffer.resize(static_cast<std::size_t>(block * units_of(static_cast<int>(i))));
+  slot.own = slot.buffer.data();
+  slot.view = {slot.own, units_of(static_cast<int>(i)), nullptr};
+  return slot.own;
+}
+
+const Matrix* BlockRunner::gather(int node, const Images& images) {
+  const RowsView& view = view_of(node);
+  Matrix& to = node < 0 ? gathered_images_ : slots_[static_cast<std::size_t>(node)].gathered;
+  if (node >= 0 && view.data == slots_[static_cast<std::size_t>(node)].matrix.data()) {
+    return &slots_[static_cast<std::size_t>(node)].matrix;
+  }
+  to.resize(images.count, units_of(node));
+  for (Index r = 0; r < images.count; ++r) std::copy_n(view.row(r), to.cols(), to.data() + r * to.cols());
+  return &to;
+}
+
+void BlockRunner::patch_node(std::size_t i, const Images& images, const Matrix& golden,
+                             const UnitPatch& patch) {
+  const RowsView from{golden.data() + images.first * golden.cols(), golden.cols(), images.rows};
+  float* to = buffer_of(i);
+  for (Index r = 0; r < images.count; ++r, to += golden.cols()) {
+    std::copy_n(from.row(r), golden.cols(), to);
+    for (std::size_t u = 0; u < patch.units.size(); ++u)
+      to[patch.units[u]] = patch.values[static_cast<std::size_t>(r) * patch.units.size() + u];
+  }
+}
+
+void BlockRunner::run_node(std::size_t i, const Images& images) {
+  const Network::Node& node = network_->nodes()[i];
+  const int input = node.inputs[0];
+  Slot& slot = slots_[i];
+  slot.own = nullptr;
+  if (dense_[i]) {
+    float* to = buffer_of(i);
+    packed_[static_cast<std::size_t>(node.weights)]->multiply(view_of(input), images.count, to,
+                                                              slot.view.stride);
+    return;
+  }
+  Slot* source = input < 0 ? nullptr : &slots_[static_cast<std::size_t>(input)];
+  float* shared =
+      source != nullptr && consumers_[static_cast<std::size_t>(input)] == 1 ? source->own : nullptr;
+  if (node.layer->reshapes()) {
+    slot.view = view_of(input);
+    slot.own = shared;
+    return;
+  }
+  if (node.layer->elementwise() && shared != nullptr) {
+    node.layer->apply(shared, images.count * source->view.stride);
+    slot.view = source->view;
+    slot.own = shared;
+    return;
+  }
+  std::vector<const Matrix*> inputs;
+  for (const int from : node.inputs) inputs.push_back(gather(from, images));
+  node.layer->forward(inputs, node.weights < 0 ? nullptr : weights_[static_cast<std::size_t>(node.weights)],
+                      slot.matrix);
+  slot.view = {slot.matrix.data(), slot.matrix.cols(), nullptr};
+  slot.own = slot.matrix.data();
+}
+
+RowsView BlockRunner::run(const Images& images) {
+  return run(images, {}, all_);
+}
+
+RowsView BlockRunner::run(const Images& images, const Activations& golden, const std::vector<bool>& dirty,
+                          const UnitPatch* patch) {
+  ensure(images.count <= block, "a run is at most one block of images");
+  const Images range{images.images, images.rows != nullptr ? 0 : images.first, images.count, images.rows};
+  const auto rows_of = [&](const Matrix& all) {
+    return RowsView{all.data() + range.first * all.cols(), all.cols(), range.rows};
+  };
+  images_ = rows_of(*images.images);
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (patch != nullptr && patch->node == static_cast<int>(i)) {
+      patch_node(i, range, golden.outputs[i], *patch);
+    } else if (dirty[i]) {
+      run_node(i, range);
+    } else {
+      slots_[i].own = nullptr;
+      slots_[i].view = rows_of(golden.outputs[i]);
+    }
+  }
+  return slots_.back().view;
+}
+
+std::vector<bool> BlockRunner::descendants(std::vector<bool> marked) const {
+  for (std::size_t i = 0; i < marked.size(); ++i) {
+    for (const int input : network_->nodes()[i].inputs)
+      marked[i] = marked[i] || (input >= 0 && marked[static_cast<std::size_t>(input)]);
+  }
+  return marked;
+}
+
+}  // namespace temblor
