@@ -10,29 +10,8 @@ Interval gather(const Interval& from, const std::vector<Index>& rows) {
 }
 
 MatrixD merged_rows(const BoxProblem& problem, Index first, Index count) {
-  const auto& network = problem.network;
-  const int last = static_cast<int>(network.nodes().size()) - 1;
-  const auto& node = network.nodes().back();
-  const Enclosures enclosures(problem, first, count, last);
-  const auto& weights = network.weights(node.weights);
-  const auto& box = problem.radius[static_cast<std::size_t>(node.weights)];
-  const Radius* radius = box && !box->zero() ? &*box : nullptr;
-
-  MatrixD value(count, network.classes());
-  const auto by_label = rows_by_label(problem.data, first, count);
-  Interval before, after;
-  for (std::size_t y = 0; y < by_label.size(); ++y) {
-    if (by_label[y].empty()) continue;
-    const auto rows = margin_rows(weights, radius, static_cast<std::int32_t>(y));
-    affine_interval(rows.weight, rows.bias, nullptr,
-                    gather(enclosures.nominal(node.inputs.front()), by_label[y]), before);
-    affine_interval(rows.weight, rows.bias, radius == nullptr ? nullptr : &rows.radius,
-                    gather(enclosures.moved(node.inputs.front()), by_label[y]), after);
-    const MatrixD change =
-        problem.rise ? MatrixD(after.upper - before.lower) : MatrixD(before.upper - after.lower);
-    value(by_label[y], Eigen::all) = change * (1.0 + 0x1p-51);
-  }
-  return value;
+  const int last = static_cast<int>(problem.network.nodes().size()) - 1;
+  return interval_drops(problem, Enclosures(problem, first, count, last), first, count);
 }
 
 MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
@@ -55,6 +34,30 @@ MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
 }
 
 }  // namespace
+
+MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count) {
+  const auto& network = problem.network;
+  const auto& node = network.nodes().back();
+  const auto& weights = network.weights(node.weights);
+  const auto& box = problem.radius[static_cast<std::size_t>(node.weights)];
+  const Radius* radius = box && !box->zero() ? &*box : nullptr;
+
+  MatrixD value(count, network.classes());
+  const auto by_label = rows_by_label(problem.data, first, count);
+  Interval before, after;
+  for (std::size_t y = 0; y < by_label.size(); ++y) {
+    if (by_label[y].empty()) continue;
+    const auto rows = margin_rows(weights, radius, static_cast<std::int32_t>(y));
+    affine_interval(rows.weight, rows.bias, nullptr,
+                    gather(enclosures.nominal(node.inputs.front()), by_label[y]), before);
+    affine_interval(rows.weight, rows.bias, radius == nullptr ? nullptr : &rows.radius,
+                    gather(enclosures.moved(node.inputs.front()), by_label[y]), after);
+    const MatrixD change =
+        problem.rise ? MatrixD(after.upper - before.lower) : MatrixD(before.upper - after.lower);
+    value(by_label[y], Eigen::all) = change * (1.0 + 0x1p-51);
+  }
+  return value;
+}
 
 BoundValues interval_bound(const BoundContext& context) {
   const bool dense = context.network.nodes().back().layer->kind() == "dense";

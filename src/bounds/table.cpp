@@ -3,12 +3,13 @@
 #include <temblor/bounds/bound.hpp>
 #include <temblor/bounds/enclosure.hpp>
 #include <temblor/bounds/interval.hpp>
+#include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/norm.hpp>
 
 namespace temblor {
 namespace {
 
-const std::string kSound =
+constexpr const char* kSound =
     "no network of the set has a larger drop of any pair margin of any image, in exact arithmetic; "
     "computed in double, every product and sum widened by gamma_n";
 
@@ -21,6 +22,11 @@ std::vector<BoundEntry> make_table() {
        "theory, section 2, vector form", refuses_norm, norm_vector},
       {"interval", "interval bound propagation with weight intervals, margin row merged into the last layer",
        kSound, "theory, section 3", refuses_box, interval_bound},
+      {"linear",
+       "backward linear relaxation, exact in the weights; hidden limits by the same pass; never looser than "
+       "interval",
+       kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
+       linear_bound},
   };
   for (const auto& entry : table) {
     ensure(!entry.name.empty() && !entry.help.empty() && !entry.guarantee.empty() &&

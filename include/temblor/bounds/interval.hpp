@@ -3,6 +3,7 @@
 #include <string>
 
 #include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/enclosure.hpp>
 
 namespace temblor {
 
@@ -12,5 +13,9 @@ namespace temblor {
 /// the last two are and each hidden unit reaches the margins of one pair independently of the others (dense
 /// chains: always). Refuses l2 and bit sets.
 BoundValues interval_bound(const BoundContext& context);
+
+/// The interval values of one block of images [count x classes], given its enclosures, for a dense last
+/// layer.
+MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);
 
 }  // namespace temblor

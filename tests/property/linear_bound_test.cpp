@@ -1,0 +1,82 @@
+#include "support/tiny.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <catch2/catch.hpp>
+
+#include <temblor/bounds/bound.hpp>
+
+using namespace temblor;
+using namespace temblor::testing;
+
+namespace {
+
+MatrixD values(const std::string& bound, const Tiny& net, const ThreatSet& set) {
+  return find_bound(bound).compute({net.network, net.data, set}).value;
+}
+
+/// Largest drop of pair (label, j) over every corner of the set.
+double worst_corner(const Tiny& net, const ThreatSet& set, Index n, Index j) {
+  const auto base = reference(net.network);
+  const auto parameters = free_parameters(net.network, set);
+  const auto image = image_of(net.data, n);
+  const auto y = static_cast<std::size_t>(net.data.labels[static_cast<std::size_t>(n)]);
+  const auto other = static_cast<std::size_t>(j);
+  const auto before = reference_logits(base, image, "relu");
+  Real worst = 0;
+  std::vector<Real> position(parameters.size());
+  for (std::size_t corner = 0; corner < (std::size_t{1} << parameters.size()); ++corner) {
+    for (std::size_t k = 0; k < position.size(); ++k) position[k] = ((corner >> k) & 1U) != 0 ? 1 : -1;
+    const auto after = reference_logits(member(base, parameters, position), image, "relu");
+    worst = std::max(worst, (before[y] - before[other]) - (after[y] - after[other]));
+  }
+  return static_cast<double>(worst);
+}
+
+}  // namespace
+
+TEST_CASE("linear is never looser than interval, and far tighter on deeper networks") {
+  double sum_linear = 0;
+  double sum_interval = 0;
+  for (std::uint32_t t = 0; t < 40; ++t) {
+    Stream stream(31, {1, t, 0});
+    const auto net = tiny(stream, {{8, 10, 10, 10, 4}, "relu", t % 2 == 0, t % 3 == 0, 5});
+    const auto set = linf_set(net.network, 1e-3, {0, 1, 2, 3}, t % 2 == 0);
+    const auto linear = values("linear", net, set);
+    const auto interval = values("interval", net, set);
+    CHECK((linear.array() <= interval.array()).all());
+    sum_linear += linear.sum();
+    sum_interval += interval.sum();
+  }
+  CHECK(sum_linear < 0.75 * sum_interval);
+}
+
+TEST_CASE("linear equals brute force where every unit stays active") {
+  for (std::uint32_t t = 0; t < 60; ++t) {
+    Stream stream(32, {2, t, 0});
+    auto net = tiny(stream, {{2, 2, 2, 2}, "relu", false, false, 3});
+    for (const int m : {0, 1}) {
+      Weights weights = net.network.weights(m);
+      weights.weight = weights.weight.cwiseAbs().array() + 0.5F;
+      net.network = net.network.with(m, weights);
+    }
+    net.data.images.array() += 0.1F;
+    const auto set = linf_set(net.network, 0.2, t % 2 == 0 ? LayerSet{0, 2} : LayerSet{0, 1}, false);
+    const auto linear = values("linear", net, set);
+    for (Index n = 0; n < 3; ++n) {
+      for (Index j = 0; j < 2; ++j) {
+        if (j == net.data.labels[static_cast<std::size_t>(n)]) continue;
+        INFO("network " << t << " image " << n);
+        CHECK(linear(n, j) == Approx(worst_corner(net, set, n, j)).epsilon(1e-9));
+      }
+    }
+  }
+}
+
+TEST_CASE("linear refuses activations other than ReLU, with the reason") {
+  Stream stream(33, {3, 0, 0});
+  const auto net = tiny(stream, {{3, 3, 2}, "tanh", false, false, 2});
+  const auto set = linf_set(net.network, 0.1, {0, 1}, false);
+  CHECK(find_bound("linear").refuses(net.network, set).find("not a ReLU") != std::string::npos);
+}
