@@ -32,7 +32,9 @@ void replace(const Node& node, const std::string& attribute, const std::string& 
   const Id id(H5Acreate_by_name(node.id, where.c_str(), attribute.c_str(), file_type, space, H5P_DEFAULT,
                                 H5P_DEFAULT, H5P_DEFAULT),
               H5Aclose);
-  if (!id.valid() || H5Awrite(id, memory_type, data) < 0) fail("write", label(attribute, object), node);
+  const bool empty = H5Sget_simple_extent_npoints(space) == 0;
+  if (!id.valid() || (!empty && H5Awrite(id, memory_type, data) < 0))
+    fail("write", label(attribute, object), node);
 }
 
 /// The attribute, or an invalid id when the object is there without it.

@@ -1,5 +1,7 @@
 #include "library.hpp"
 
+#include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include <temblor/base/error.hpp>
@@ -86,16 +88,39 @@ Id slab_space(const Node& node, const std::string& name, hid_t set, const Dims& 
   return space;
 }
 
-H5T_conv_ret_t refuse_out_of_range(H5T_conv_except_t exception, hid_t, hid_t, void*, void*, void*) {
-  const bool range = exception == H5T_CONV_EXCEPT_RANGE_HI || exception == H5T_CONV_EXCEPT_RANGE_LOW;
-  return range ? H5T_CONV_ABORT : H5T_CONV_UNHANDLED;
-}
+/// Number conversion that stops at numbers the wanted type cannot hold, where HDF5 would put the nearest one.
+class StrictTransfer {
+ public:
+  StrictTransfer() : list_(H5Pcreate(H5P_DATASET_XFER), H5Pclose) {
+    H5Pset_type_conv_cb(list_, judge, &out_of_range_);
+  }
 
-Id strict_transfer() {
-  Id list(H5Pcreate(H5P_DATASET_XFER), H5Pclose);
-  H5Pset_type_conv_cb(list, refuse_out_of_range, nullptr);
-  return list;
-}
+  template <class T>
+  void read(const Node& node, const std::string& name, hid_t set, hid_t memory_space, hid_t file_space,
+            std::vector<T>& values) {
+    if (H5Dread(set, Type<T>::memory(), memory_space, file_space, list_, values.data()) >= 0) return;
+    if (out_of_range_)
+      refuse(node, name, "it holds a number out of range of " + type_name(Type<T>::memory()));
+    fail("read", name, node);
+  }
+
+ private:
+  static H5T_conv_ret_t judge(H5T_conv_except_t exception, hid_t from, hid_t, void* source, void*,
+                              void* data) {
+    if (exception != H5T_CONV_EXCEPT_RANGE_HI && exception != H5T_CONV_EXCEPT_RANGE_LOW)
+      return H5T_CONV_UNHANDLED;
+    if (H5Tget_class(from) == H5T_FLOAT && H5Tget_size(from) == sizeof(double)) {
+      double value = 0;
+      std::memcpy(&value, source, sizeof value);
+      if (std::isinf(value)) return H5T_CONV_UNHANDLED;  // stays infinite
+    }
+    *static_cast<bool*>(data) = true;
+    return H5T_CONV_ABORT;
+  }
+
+  Id list_;
+  bool out_of_range_ = false;
+};
 
 /// Refuses storage outside the file, other kinds of values, and sizes that the file cannot hold.
 void check_readable(const Node& node, const std::string& name, hid_t set, std::uint64_t wanted,
@@ -182,11 +207,8 @@ std::vector<T> Group::read(const std::string& name, std::uint64_t most) const {
   const auto count = static_cast<std::uint64_t>(points);
   if (count > most) refuse(*handle_, name, "more than " + std::to_string(most) + " elements");
   check_readable(*handle_, name, set, count, sizeof(T), std::is_floating_point_v<T>);
-  const Id transfer = strict_transfer();
   std::vector<T> values(count);
-  if (count > 0 && H5Dread(set, Type<T>::memory(), H5S_ALL, H5S_ALL, transfer, values.data()) < 0) {
-    fail("read", name, *handle_);
-  }
+  if (count > 0) StrictTransfer().read(*handle_, name, set, H5S_ALL, H5S_ALL, values);
   return values;
 }
 
@@ -200,10 +222,7 @@ std::vector<T> Group::read_slab(const std::string& name, const Dims& offset, con
   std::vector<T> values(wanted);
   if (values.empty()) return values;
   const Id memory_space = space_of(count);
-  const Id transfer = strict_transfer();
-  if (H5Dread(set, Type<T>::memory(), memory_space, file_space, transfer, values.data()) < 0) {
-    fail("read", name, *handle_);
-  }
+  StrictTransfer().read(*handle_, name, set, memory_space, file_space, values);
   return values;
 }
 

@@ -160,7 +160,9 @@ TEST_CASE("numbers are converted, never bent") {
   CHECK(file.read<std::uint64_t>("wide").back() == 1ULL << 40U);
   CHECK_THROWS_WITH(file.read<std::int32_t>("wide"), Catch::Contains("/wide") && Catch::Contains("kinds"));
   CHECK_THROWS_AS(file.read<std::uint8_t>("minus"), Error);
-  CHECK_THROWS_AS(file.read<float>("real"), Error);
+  CHECK_THROWS_WITH(file.read<float>("real"), Catch::Contains("out of range of float32"));
+  write<double>(file, "infinite", {-INFINITY, INFINITY}, {2});
+  CHECK(file.read<float>("infinite") == std::vector<float>{-INFINITY, INFINITY});
   CHECK_THROWS_WITH(file.read<std::int32_t>("real"), Catch::Contains("whole numbers are needed"));
   CHECK_THROWS_WITH(file.read<float>("text"), Catch::Contains("it holds text"));
   CHECK_THROWS_WITH(file.read_strings("real"), Catch::Contains("text is needed"));
