@@ -1,0 +1,200 @@
+#include "pgd_blocks.hpp"
+#include "pgd_slack.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <temblor/base/error.hpp>
+
+namespace temblor::pgd {
+namespace {
+
+constexpr Index block_images = 64;
+constexpr std::uint32_t first_stream = 0x10000;  // of block 0; every block draws from its own stream
+
+/// The ascent on one block of images.
+class Ascent {
+ public:
+  Ascent(const SlackNetwork& network, const Matrix& images, std::vector<std::int32_t> labels,
+         const Options& options, bool l2)
+      : network_(&network), options_(&options), l2_(l2), block_(network, images), labels_(std::move(labels)) {
+    for (std::size_t k = 0; k < network.layers().size(); ++k) {
+      slack_.push_back(Matrix::Zero(images.rows(), network.units(k)));
+    }
+    best_ = slack_;
+    lowest_.assign(labels_.size(), std::numeric_limits<double>::infinity());
+    rank_classes(block_.forward(slack_));
+  }
+
+  void run(Stream stream) {
+    const std::size_t targets =
+        options_->target == Target::all && options_->loss == Loss::margin ? rivals_.size() : 1;
+    for (std::int64_t restart = 0; restart < options_->restarts; ++restart) {
+      for (std::size_t target = 0; target < targets; ++target) {
+        start(stream);
+        climb(rivals_[target]);
+      }
+    }
+  }
+
+  const Slack& best() const { return best_; }
+
+ private:
+  /// rivals_[k][n]: the class of image n with the k-th largest clean logit other than the label.
+  void rank_classes(const Matrix& logits) {
+    const auto classes = static_cast<std::size_t>(logits.cols());
+    rivals_.assign(classes - 1, std::vector<Index>(labels_.size()));
+    std::vector<Index> order(classes);
+    for (std::size_t n = 0; n < labels_.size(); ++n) {
+      const auto row = logits.row(static_cast<Index>(n));
+      std::iota(order.begin(), order.end(), Index{0});
+      std::erase(order, Index{labels_[n]});
+      std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return row[a] > row[b]; });
+      for (std::size_t k = 0; k + 1 < classes; ++k) rivals_[k][n] = order[k];
+      order.resize(classes);
+    }
+  }
+
+  void start(Stream& stream) {
+    for (auto& layer : slack_) {
+      if (!options_->random_start) {
+        layer.setZero();
+        continue;
+      }
+      for (Index i = 0; i < layer.size(); ++i) {
+        layer.data()[i] = static_cast<float>(l2_ ? stream.normal() : 2.0 * stream.uniform() - 1.0);
+      }
+      if (l2_) layer.rowwise().normalize();
+    }
+    project();
+  }
+
+  void project() {
+    for (auto& layer : slack_) {
+      if (!l2_) {
+        layer = layer.cwiseMax(-1.0F).cwiseMin(1.0F);
+        continue;
+      }
+      for (Index n = 0; n < layer.rows(); ++n) {
+        const double length = layer.row(n).cast<double>().norm();
+        if (length > 1.0) layer.row(n) *= static_cast<float>((1.0 - 0x1p-23) / length);
+      }
+    }
+  }
+
+  void climb(const std::vector<Index>& rivals) {
+    for (std::int64_t t = 0;; ++t) {
+      const Matrix& logits = block_.forward(slack_);
+      keep(logits);
+      if (t == options_->steps) return;
+      Score ignored;
+      if (options_->loss == Loss::cross_entropy) {
+        score_logits(logits, labels_, options_->loss, &grad_logits_, ignored);
+      } else {
+        grad_logits_.setZero(logits.rows(), logits.cols());
+        for (Index n = 0; n < logits.rows(); ++n) {
+          grad_logits_(n, rivals[static_cast<std::size_t>(n)]) = 1.0F;
+          grad_logits_(n, labels_[static_cast<std::size_t>(n)]) = -1.0F;
+        }
+      }
+      block_.backward(slack_, grad_logits_, grad_);
+      step();
+    }
+  }
+
+  void step() {
+    const auto size = static_cast<float>(options_->step);
+    for (std::size_t k = 0; k < slack_.size(); ++k) {
+      Matrix& grad = grad_[k];
+      if (options_->direction == Direction::sign) {
+        const float unit = l2_ ? size / std::sqrt(static_cast<float>(grad.cols())) : size;
+        for (Index i = 0; i < grad.size(); ++i) {
+          const float g = grad.data()[i];
+          slack_[k].data()[i] += unit * ((g > 0.0F ? 1.0F : 0.0F) - (g < 0.0F ? 1.0F : 0.0F));
+        }
+        continue;
+      }
+      const float count = l2_ ? 1.0F : static_cast<float>(grad.cols());
+      for (Index n = 0; n < grad.rows(); ++n) {
+        const float length = std::sqrt(grad.row(n).squaredNorm() / count);
+        if (length > 0.0F) slack_[k].row(n) += size / length * grad.row(n);
+      }
+    }
+    project();
+  }
+
+  void keep(const Matrix& logits) {
+    for (std::size_t n = 0; n < labels_.size(); ++n) {
+      const auto row = static_cast<Index>(n);
+      const double own = logits(row, labels_[n]);
+      double margin = std::numeric_limits<double>::infinity();
+      for (Index j = 0; j < logits.cols(); ++j) {
+        if (j != labels_[n]) margin = std::min(margin, own - static_cast<double>(logits(row, j)));
+      }
+      if (!(margin < lowest_[n])) continue;
+      lowest_[n] = margin;
+      for (std::size_t k = 0; k < slack_.size(); ++k) best_[k].row(row) = slack_[k].row(row);
+    }
+  }
+
+  const SlackNetwork* network_;
+  const Options* options_;
+  bool l2_;
+  SlackBlock block_;
+  std::vector<std::int32_t> labels_;
+  std::vector<std::vector<Index>> rivals_;
+  Slack slack_;
+  Slack grad_;
+  Slack best_;
+  Matrix grad_logits_;
+  std::vector<double> lowest_;  ///< margin under best_
+};
+
+}  // namespace
+
+void check_per_sample(const Network& network, const ThreatSet& set) {
+  if (set.ball == Ball::bits) {
+    usage_error("weight-pgd on a set of bit flips", "it has no gradient", "take attack bit-flip");
+  }
+  for (const int layer : set.layers) {
+    const auto& kind = network.nodes()[static_cast<std::size_t>(network.node_of(layer))].layer->kind();
+    if (kind == "dense") continue;
+    usage_error("weight-pgd, scope=sample, on layer " + network.layer_name(layer),
+                "its kind is " + std::string(kind) + ", and only dense layers reduce to one number a unit",
+                "choose other layers, or take scope=universal");
+  }
+}
+
+SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
+                       const Options& options, const Stream& stream) {
+  check_per_sample(network, set);
+  ensure(data.size() > 0 && !set.layers.empty(), "weight-pgd has images and layers");
+  const SlackNetwork slack_network(network, set);
+  SampleDelta delta{set, {}};
+  delta.slack.resize(static_cast<std::size_t>(network.layers()));
+  for (std::size_t k = 0; k < set.layers.size(); ++k) {
+    delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.units(k));
+  }
+  const Index blocks = (data.size() + block_images - 1) / block_images;
+  // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
+  tbb::this_task_arena::isolate([&] {
+    tbb::parallel_for(Index{0}, blocks, [&](Index b) {
+      const Index first = b * block_images;
+      const Index count = std::min(block_images, data.size() - first);
+      Ascent ascent(slack_network, data.images.middleRows(first, count),
+                    {data.labels.begin() + first, data.labels.begin() + first + count}, options,
+                    set.ball == Ball::l2);
+      ascent.run(stream.substream(first_stream + static_cast<std::uint32_t>(b)));
+      for (std::size_t k = 0; k < set.layers.size(); ++k) {
+        delta.slack[static_cast<std::size_t>(set.layers[k])].middleRows(first, count) = ascent.best()[k];
+      }
+    });
+  });
+  return delta;
+}
+
+}  // namespace temblor::pgd

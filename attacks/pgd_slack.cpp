@@ -1,0 +1,159 @@
+#include "pgd_slack.hpp"
+
+#include <temblor/base/error.hpp>
+
+namespace temblor::pgd {
+
+SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
+    : network_(&network), chosen_(set.layers), reach_(pgd::reach(network, set.layers)) {
+  slots_.assign(network.nodes().size(), -1);
+  for (const int index : chosen_) {
+    Layer layer;
+    layer.node = network.node_of(index);
+    slots_[static_cast<std::size_t>(layer.node)] = static_cast<int>(layers_.size());
+    if (set.ball == Ball::l2) {
+      layer.l2 = true;
+      layer.radius = static_cast<float>(set.frobenius);
+    } else {
+      const Radius& box = *set.radius.at(static_cast<std::size_t>(index));
+      const Weights& base = network.weights(index);
+      const bool bias = base.bias.size() != 0;
+      layer.radius = static_cast<float>(box.uniform);
+      layer.bias_radius = bias ? static_cast<float>(box.bias_uniform) : 0.0F;
+      layer.one_number = box.weight.size() == 0 && box.bias.size() == 0;
+      if (!layer.one_number) {
+        layer.radii = Matrix::Constant(base.weight.rows(), base.weight.cols(), layer.radius);
+        if (box.weight.size() != 0) layer.radii = box.weight.cast<float>();
+        layer.bias_radii = Vector::Constant(base.weight.rows(), layer.bias_radius);
+        if (bias && box.bias.size() != 0) layer.bias_radii = box.bias.cast<float>();
+      }
+    }
+    layers_.push_back(std::move(layer));
+  }
+}
+
+SlackBlock::SlackBlock(const SlackNetwork& network, const Matrix& images)
+    : network_(&network), images_(images) {
+  const auto& nodes = network.network().nodes();
+  run_fixed(network.network(), network.reach(), images_, fixed_);
+  out_.resize(nodes.size());
+  grad_.resize(nodes.size());
+  products_.resize(network.layers().size());
+  lengths_.resize(network.layers().size());
+  for (std::size_t k = 0; k < network.layers().size(); ++k) {
+    const auto& layer = network.layers()[k];
+    const auto& node = nodes[static_cast<std::size_t>(layer.node)];
+    if (!network.reach().fixed(node.inputs[0])) continue;
+    const Matrix& input = output(node.inputs[0]);
+    const Matrix* in = &input;
+    node.layer->forward({&in, 1}, &network.network().weights(node.weights), products_[k]);
+    lengths(layer, input, lengths_[k]);
+  }
+}
+
+const Matrix& SlackBlock::output(int node) const {
+  return network_->reach().fixed(node) ? fixed_.of(node, images_) : out_[static_cast<std::size_t>(node)];
+}
+
+void SlackBlock::lengths(const SlackNetwork::Layer& layer, const Matrix& input, Matrix& result) const {
+  if (layer.l2) {
+    result = layer.radius * input.rowwise().norm();
+  } else if (layer.one_number) {
+    result = (layer.radius * input.cwiseAbs().rowwise().sum()).array() + layer.bias_radius;
+  } else {
+    result.noalias() = input.cwiseAbs() * layer.radii.transpose();
+    result.rowwise() += layer.bias_radii.transpose();
+  }
+}
+
+const Matrix& SlackBlock::forward(const Slack& slack) {
+  const Network& network = network_->network();
+  const auto& nodes = network.nodes();
+  for (std::size_t i = static_cast<std::size_t>(network_->reach().first); i < nodes.size(); ++i) {
+    if (!network_->reach().moving[i]) continue;
+    const auto& node = nodes[i];
+    const Weights* weights = node.weights < 0 ? nullptr : &network.weights(node.weights);
+    const int slot = network_->slot(static_cast<int>(i));
+    if (slot < 0) {
+      std::vector<const Matrix*> inputs;
+      for (const int input : node.inputs) inputs.push_back(&output(input));
+      node.layer->forward(inputs, weights, out_[i]);
+      continue;
+    }
+    const auto k = static_cast<std::size_t>(slot);
+    if (network_->reach().fixed(node.inputs[0])) {
+      out_[i] = products_[k];
+    } else {
+      const Matrix* input = &output(node.inputs[0]);
+      node.layer->forward({&input, 1}, weights, out_[i]);
+      lengths(network_->layers()[k], *input, lengths_[k]);
+    }
+    if (network_->layers()[k].one_number) {
+      out_[i].array() += slack[k].array().colwise() * lengths_[k].col(0).array();
+    } else {
+      out_[i].array() += slack[k].array() * lengths_[k].array();
+    }
+  }
+  return out_.back();
+}
+
+void SlackBlock::add_input_gradient(const SlackNetwork::Layer& layer, const Matrix& input,
+                                    const Matrix& lengths, Matrix& by_slack, Matrix& grad_in) {
+  // by_slack holds s g. t = R |z| + r gives sgn(z) (R^T s g), with sgn(0) = +1; t = radius ||z|| gives radius
+  // z / ||z||.
+  if (layer.l2) {
+    for (Index n = 0; n < input.rows(); ++n) {
+      if (lengths(n, 0) == 0.0F) continue;
+      const float factor = layer.radius * layer.radius * by_slack.row(n).sum() / lengths(n, 0);
+      grad_in.row(n) += factor * input.row(n);
+    }
+  } else if (layer.one_number) {
+    for (Index n = 0; n < input.rows(); ++n) {
+      const float q = layer.radius * by_slack.row(n).sum();
+      grad_in.row(n).array() +=
+          (input.row(n).array() < 0.0F).select(-q, Eigen::ArrayXXf::Constant(1, input.cols(), q));
+    }
+  } else {
+    scratch_.noalias() = by_slack * layer.radii;
+    grad_in.array() += (input.array() < 0.0F).select(-scratch_.array(), scratch_.array());
+  }
+}
+
+void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, Slack& grad) {
+  const Network& network = network_->network();
+  const auto& nodes = network.nodes();
+  const auto first = static_cast<std::size_t>(network_->reach().first);
+  grad.resize(network_->layers().size());
+  for (std::size_t i = first; i < nodes.size(); ++i) {
+    if (network_->reach().moving[i]) grad_[i].setZero(images(), out_[i].cols());
+  }
+  grad_.back() = grad_logits;
+  Matrix by_slack;
+  for (std::size_t i = nodes.size(); i-- > first;) {
+    if (!network_->reach().moving[i]) continue;
+    const auto& node = nodes[i];
+    std::vector<const Matrix*> inputs;
+    std::vector<Matrix*> grad_in;
+    for (const int input : node.inputs) {
+      const bool fixed = network_->reach().fixed(input);
+      inputs.push_back(&output(input));
+      grad_in.push_back(fixed ? nullptr : &grad_[static_cast<std::size_t>(input)]);
+    }
+    const Weights* weights = node.weights < 0 ? nullptr : &network.weights(node.weights);
+    node.layer->backward(inputs, out_[i], weights, grad_[i], grad_in, nullptr);
+    const int slot = network_->slot(static_cast<int>(i));
+    if (slot < 0) continue;
+    const auto k = static_cast<std::size_t>(slot);
+    const auto& layer = network_->layers()[k];
+    if (layer.one_number) {
+      grad[k] = grad_[i].array().colwise() * lengths_[k].col(0).array();
+    } else {
+      grad[k] = grad_[i].array() * lengths_[k].array();
+    }
+    if (grad_in[0] == nullptr) continue;
+    by_slack = slack[k].array() * grad_[i].array();
+    add_input_gradient(layer, *inputs[0], lengths_[k], by_slack, *grad_in[0]);
+  }
+}
+
+}  // namespace temblor::pgd

@@ -1,0 +1,75 @@
+#pragma once
+
+#include "pgd_graph.hpp"
+
+#include <vector>
+
+#include <temblor/perturb/threat.hpp>
+
+namespace temblor::pgd {
+
+/// A network under per-image perturbations of some dense layers, as a function of slack alone (theory, 4b):
+///   boxes  p = W z + b + s t,  t = R |z| + r   [units]
+///   l2     p = W z + b + u t,  t = radius ||z||_2   (one number an image)
+/// Immutable, shared by the blocks.
+class SlackNetwork {
+ public:
+  struct Layer {
+    int node = 0;
+    bool l2 = false;
+    bool one_number = true;  ///< t is the same for all units of an image
+    float radius = 0;        ///< eps, or the l2 radius
+    float bias_radius = 0;
+    Matrix radii{};       ///< R [outputs x inputs] where it is not uniform
+    Vector bias_radii{};  ///< r [outputs]
+  };
+
+  SlackNetwork(const Network& network, const ThreatSet& set);
+
+  const Network& network() const { return *network_; }
+  const pgd::Reach& reach() const { return reach_; }
+  const std::vector<Layer>& layers() const { return layers_; }
+  /// Position in layers() of a node's layer, or -1.
+  int slot(int node) const { return slots_[static_cast<std::size_t>(node)]; }
+  Index units(std::size_t layer) const { return network_->weights(chosen_[layer]).weight.rows(); }
+
+ private:
+  const Network* network_;
+  LayerSet chosen_;
+  pgd::Reach reach_;
+  std::vector<Layer> layers_;
+  std::vector<int> slots_;
+};
+
+/// Slack of one block of images: one matrix [images x units] a chosen layer.
+using Slack = std::vector<Matrix>;
+
+/// A few images, small enough for their activations to stay in cache. What comes before the first chosen
+/// layer, and its product W z + b, is computed once.
+class SlackBlock {
+ public:
+  SlackBlock(const SlackNetwork& network, const Matrix& images);
+
+  Index images() const { return images_.rows(); }
+  /// Logits [images x classes].
+  const Matrix& forward(const Slack& slack);
+  /// Gradient of a loss by the slack the last forward() had, given its gradient by the logits.
+  void backward(const Slack& slack, const Matrix& grad_logits, Slack& grad);
+
+ private:
+  const Matrix& output(int node) const;
+  void lengths(const SlackNetwork::Layer& layer, const Matrix& input, Matrix& result) const;
+  void add_input_gradient(const SlackNetwork::Layer& layer, const Matrix& input, const Matrix& lengths,
+                          Matrix& by_slack, Matrix& grad_in);
+
+  const SlackNetwork* network_;
+  Matrix images_;
+  Activations fixed_;
+  Slack products_;           ///< W z + b of chosen layers with fixed input
+  Slack lengths_;            ///< t of chosen layers: [images x units], or [images x 1]
+  std::vector<Matrix> out_;  ///< by node, moving ones
+  std::vector<Matrix> grad_;
+  Matrix scratch_;
+};
+
+}  // namespace temblor::pgd

@@ -1,0 +1,196 @@
+#include "table.hpp"
+
+#include <temblor/attacks/pgd.hpp>
+#include <temblor/base/error.hpp>
+
+namespace temblor {
+namespace {
+
+constexpr double radii_walked = 2.5;  // steps * step when the step is left to us, as Madry et al. walk
+
+void refuse(const std::string& parameter, const std::string& why, const std::string& cure) {
+  usage_error("attack 'weight-pgd', " + parameter, why, cure);
+}
+
+void check_relations(const Params& params) {
+  if (params.text("scope") == "sample") {
+    if (params.integer("batch") != 0) {
+      refuse("batch", "every image has its own perturbation", "leave batch out, or take scope=universal");
+    }
+    if (params.text("keep") != "loss") {
+      refuse("keep=accuracy", "every image has its own perturbation",
+             "leave keep out, or take scope=universal");
+    }
+    if (params.text("target") == "all" && params.text("loss") == "cross-entropy") {
+      refuse("target=all", "cross-entropy attacks no single class", "take loss=margin");
+    }
+  } else if (params.text("target") == "all") {
+    refuse("target=all", "one perturbation for all images has no target class", "take scope=sample");
+  }
+  if (params.text("ball") == "l2" && params.flag("biases")) {
+    refuse("biases=true", "the l2 ball holds weights only", "leave biases out, or take ball=linf");
+  }
+}
+
+ThreatSet make_set(const AttackContext& context) {
+  const bool biases = context.params.flag("biases");
+  switch (parse_ball(context.params.text("ball"))) {
+    case Ball::relative:
+      return relative_set(context.network, context.severity, context.layers, biases);
+    case Ball::l2:
+      return l2_set(context.network, context.severity, context.layers);
+    default:
+      return linf_set(context.network, context.severity, context.layers, biases);
+  }
+}
+
+pgd::Options make_options(const Params& params) {
+  const bool sample = params.text("scope") == "sample";
+  const std::string& loss = params.text("loss");
+  const std::string& gradient = params.text("gradient");
+  pgd::Options options;
+  const bool margin = loss == "margin" || (loss == "auto" && sample);
+  options.loss = margin ? pgd::Loss::margin : pgd::Loss::cross_entropy;
+  const bool normalised = gradient == "normalised" || (gradient == "auto" && params.text("ball") == "l2");
+  options.direction = normalised ? pgd::Direction::normalised : pgd::Direction::sign;
+  options.target = params.text("target") == "all" ? pgd::Target::all : pgd::Target::runner_up;
+  options.steps = params.integer("steps");
+  options.step = params.real("step");
+  if (options.step == 0) options.step = radii_walked / static_cast<double>(options.steps);
+  options.restarts = params.integer("restarts");
+  options.random_start = params.flag("random-start");
+  options.batch = params.integer("batch");
+  options.keep_accuracy = params.text("keep") == "accuracy";
+  return options;
+}
+
+class WeightPgd final : public Attack {
+ public:
+  explicit WeightPgd(const AttackContext& context)
+      : network_(&context.network),
+        data_(&context.data),
+        sample_(context.params.text("scope") == "sample"),
+        options_(make_options(context.params)),
+        set_(make_set(context)) {
+    if (sample_) pgd::check_per_sample(*network_, set_);
+  }
+
+  Perturbation perturb(const Stream& stream) const override {
+    if (sample_) return {pgd::per_sample(*network_, *data_, set_, options_, stream)};
+    return {pgd::universal(*network_, *data_, set_, options_, stream)};
+  }
+  ThreatSet threat() const override { return set_; }
+  bool deterministic() const override { return !options_.random_start && options_.batch == 0; }
+
+ private:
+  const Network* network_;
+  const Dataset* data_;
+  bool sample_;
+  pgd::Options options_;
+  ThreatSet set_;
+};
+
+Quantity quantity(const Params& params) {
+  switch (parse_ball(params.text("ball"))) {
+    case Ball::relative:
+      return {"r", "largest change of a weight relative to its magnitude", "", 0, 1e6, false};
+    case Ball::l2:
+      return {"radius", "Frobenius norm of each layer's change", "", 0, 1e6, false};
+    default:
+      return {"eps", "largest absolute change of a weight", "", 0, 1e6, false};
+  }
+}
+
+std::unique_ptr<Attack> make(const AttackContext& context) {
+  check_relations(context.params);
+  return std::make_unique<WeightPgd>(context);
+}
+
+}  // namespace
+
+AttackEntry weight_pgd_entry() {
+  const double most_steps = 1e6;
+  return {
+      .name = "weight-pgd",
+      .help =
+          "projected gradient ascent on the weights, for the whole set (universal) or for each image "
+          "(sample)",
+      .example = "--attack weight-pgd --eps 1e-3 --set steps=20 --trials 1",
+      .source = "Madry et al., ICLR 2018, on weights; per sample: theory, section 4b",
+      .gradient = true,
+      .stored_codes = false,
+      .quantity = quantity,
+      .params =
+          {
+              {.name = "ball",
+               .type = ParamType::choice,
+               .initial = "linf",
+               .help = "set of perturbations: largest absolute or relative change, or Frobenius norm a layer",
+               .choices = {"linf", "relative", "l2"}},
+              {.name = "scope",
+               .type = ParamType::choice,
+               .initial = "universal",
+               .help = "one perturbation for the whole set, or one for each image (comparable with bounds)",
+               .choices = {"universal", "sample"}},
+              {.name = "steps",
+               .type = ParamType::integer,
+               .initial = "100",
+               .help = "gradient steps a restart",
+               .least = 1,
+               .most = most_steps},
+              {.name = "step",
+               .type = ParamType::real,
+               .initial = "0",
+               .help = "step size; 0 stands for 2.5 / steps",
+               .unit = "radius",
+               .least = 0,
+               .most = 1e6},
+              {.name = "restarts",
+               .type = ParamType::integer,
+               .initial = "1",
+               .help = "ascents a trial; the worst of all is kept",
+               .least = 1,
+               .most = most_steps},
+              {.name = "random-start",
+               .type = ParamType::flag,
+               .initial = "true",
+               .help = "begin at random in the set instead of at the network's weights"},
+              {.name = "gradient",
+               .type = ParamType::choice,
+               .initial = "auto",
+               .help =
+                   "step along the sign or along the normalised gradient; auto: normalised for l2, else sign",
+               .choices = {"auto", "sign", "normalised"}},
+              {.name = "loss",
+               .type = ParamType::choice,
+               .initial = "auto",
+               .help = "what to climb; auto: cross-entropy if universal, margin if for each image",
+               .choices = {"auto", "cross-entropy", "margin"}},
+              {.name = "target",
+               .type = ParamType::choice,
+               .initial = "runner-up",
+               .help = "for each image, margin loss: attack the second class, or every other class in turn",
+               .choices = {"runner-up", "all"}},
+              {.name = "keep",
+               .type = ParamType::choice,
+               .initial = "loss",
+               .help = "universal: keep the highest mean loss, or the lowest accuracy; for each image: "
+                       "lowest margin",
+               .choices = {"loss", "accuracy"}},
+              {.name = "batch",
+               .type = ParamType::integer,
+               .initial = "0",
+               .help = "universal: images a step; 0 stands for all",
+               .unit = "images",
+               .least = 0,
+               .most = 1e9},
+              {.name = "biases",
+               .type = ParamType::flag,
+               .initial = "false",
+               .help = "biases move too, by the same eps or share"},
+          },
+      .make = make,
+  };
+}
+
+}  // namespace temblor
