@@ -30,6 +30,7 @@ const std::vector<AttackEntry>& attack_table() {
   static const std::vector<AttackEntry> table = [] {
     std::vector<AttackEntry> entries = {
         bit_flip_entry(),
+        weight_pgd_entry(),
     };
     std::set<std::string> names;
     for (const auto& entry : entries) {

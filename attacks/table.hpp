@@ -6,5 +6,6 @@ namespace temblor {
 
 /// One function an attack, defined in its file.
 AttackEntry bit_flip_entry();
+AttackEntry weight_pgd_entry();
 
 }  // namespace temblor

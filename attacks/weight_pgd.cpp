@@ -27,6 +27,10 @@ void check_relations(const Params& params) {
   } else if (params.text("target") == "all") {
     refuse("target=all", "one perturbation for all images has no target class", "take scope=sample");
   }
+  if (params.integer("restarts") > 1 && !params.flag("random-start") && params.integer("batch") == 0) {
+    refuse("restarts", "without a random start every ascent is the same",
+           "take restarts=1, or random-start=true");
+  }
   if (params.text("ball") == "l2" && params.flag("biases")) {
     refuse("biases=true", "the l2 ball holds weights only", "leave biases out, or take ball=linf");
   }
