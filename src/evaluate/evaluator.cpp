@@ -1,0 +1,125 @@
+#include "state.hpp"
+#include "tally.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <span>
+
+#include <temblor/base/error.hpp>
+#include <temblor/evaluate/evaluator.hpp>
+
+namespace temblor {
+namespace {
+
+std::uint64_t next_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+Golden run_golden(const Network& network, const Dataset& data) {
+  Golden golden;
+  forward(network, network.view(), data.images, golden.activations);
+  const Index classes = network.classes();
+  for (Index n = 0; n < data.size(); ++n) {
+    const float* logits = golden.logits().data() + n * classes;
+    const std::int32_t label = data.labels[static_cast<std::size_t>(n)];
+    ensure(label >= 0 && label < classes, "labels are classes of the network");
+    golden.prediction.push_back(predict(logits, classes));
+    golden.margin.push_back(margin(logits, classes, label));
+    golden.correct += golden.prediction.back() == label ? 1 : 0;
+    golden.argmax_correct += argmax(logits, classes) == label ? 1 : 0;
+    golden.no_prediction += golden.prediction.back() < 0 ? 1 : 0;
+  }
+  return golden;
+}
+
+/// Units (rows of the matrix) that sorted changes of one layer touch.
+void touched_units(std::span<const Change> changes, Index inputs, std::vector<Index>& units) {
+  units.clear();
+  for (const Change& change : changes) {
+    const Index unit = static_cast<Index>(change.index) / inputs;
+    if (units.empty() || units.back() != unit) units.push_back(unit);
+  }
+}
+
+/// The changes of the first touched layer: weighted layers are numbered in the order of the graph.
+std::span<const Change> first_layer(const SparseDelta& delta) {
+  const auto end = std::find_if(delta.changes.begin(), delta.changes.end(), [&](const Change& change) {
+    return change.layer != delta.changes.front().layer;
+  });
+  return {delta.changes.begin(), end};
+}
+
+}  // namespace
+
+Evaluator::Evaluator(const Network& network, const Dataset& data)
+    : network_(&network),
+      data_(&data),
+      golden_(run_golden(network, data)),
+      tables_(std::make_unique<Tables>()) {
+  tables_->id = next_id();
+  tables_->packed = pack_dense(network, network.view());
+  for (int layer = 0; layer < network.layers(); ++layer) {
+    const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(layer))];
+    tables_->dense.push_back(node.layer->kind() == "dense");
+  }
+}
+
+Evaluator::~Evaluator() = default;
+Evaluator::Evaluator(Evaluator&&) noexcept = default;
+
+Evaluator::Scratch::Scratch(const Evaluator& evaluator)
+    : state_(std::make_unique<State>(evaluator.network())) {}
+Evaluator::Scratch::~Scratch() = default;
+Evaluator::Scratch::Scratch(Scratch&&) noexcept = default;
+Evaluator::Scratch& Evaluator::Scratch::operator=(Scratch&&) noexcept = default;
+
+TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scratch,
+                                TrialSamples& samples) const {
+  const Baseline base{*network_, *data_, golden_, *tables_};
+  Scratch::State& state = *scratch.state_;
+  Tally tally(golden_, *data_, tables_->id, samples);
+  if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) {
+    if (sparse->changes.empty() && golden_.no_prediction == 0) return tally.finish();
+    const WeightView& view = state.workspace.apply(*sparse);
+    const std::span<const Change> changes = first_layer(*sparse);
+    bool few = !changes.empty() && golden_.no_prediction == 0;
+    if (few) {
+      const Weights& weights = network_->weights(static_cast<int>(changes.front().layer));
+      touched_units(changes, weights.weight.cols(), state.units);
+      few = tables_->dense[changes.front().layer] &&
+            2 * static_cast<Index>(state.units.size()) <= weights.weight.rows();
+    }
+    if (few) {
+      infer_units(base, view, changes, changes.size() == sparse->changes.size(), state, tally);
+    } else {
+      infer_all(base, view, state, tally);
+    }
+    state.workspace.undo();
+  } else if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta)) {
+    infer_all(base, state.workspace.apply(*dense), state, tally);
+    state.workspace.undo();
+  } else {
+    infer_samples(base, std::get<SampleDelta>(perturbation.delta), state, tally);
+  }
+  return tally.finish();
+}
+
+TrialCounts Evaluator::evaluate_full(const Perturbation& perturbation, Scratch& scratch,
+                                     TrialSamples& samples) const {
+  const Baseline base{*network_, *data_, golden_, *tables_};
+  Scratch::State& state = *scratch.state_;
+  Tally tally(golden_, *data_, tables_->id, samples);
+  if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) {
+    infer_full(base, state.workspace.apply(*sparse), state, tally);
+    state.workspace.undo();
+  } else if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta)) {
+    infer_full(base, state.workspace.apply(*dense), state, tally);
+    state.workspace.undo();
+  } else {
+    infer_samples(base, std::get<SampleDelta>(perturbation.delta), state, tally);
+  }
+  return tally.finish();
+}
+
+}  // namespace temblor

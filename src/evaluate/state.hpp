@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <temblor/evaluate/evaluator.hpp>
+#include <temblor/network/runner.hpp>
+
+namespace temblor {
+
+/// What an evaluator knows beside the golden run.
+struct Evaluator::Tables {
+  std::uint64_t id = 0;
+  std::vector<PackedDense> packed;  ///< dense layers with golden weights
+  std::vector<bool> dense;          ///< which weighted layers are dense
+};
+
+/// Buffers of one worker.
+struct Evaluator::Scratch::State {
+  explicit State(const Network& network)
+      : workspace(network), runner(network), packed(static_cast<std::size_t>(network.layers())) {}
+
+  Workspace workspace;
+  BlockRunner runner;
+  std::vector<PackedDense> packed;  ///< touched dense layers
+  std::vector<Index> units;         ///< units of one layer with a changed weight, ascending
+  PackedDense packed_units;
+  std::vector<std::int32_t> rows;  ///< images to infer
+  std::vector<float> values;       ///< [rows x units]: new outputs of the units
+  std::vector<float> active;       ///< the same after the activation
+  std::vector<float> logits;       ///< [rows x classes]
+};
+
+class Tally;
+
+/// The golden run that a trial starts from.
+struct Baseline {
+  const Network& network;
+  const Dataset& data;
+  const Golden& golden;
+  const Evaluator::Tables& tables;
+};
+
+/// Readies the state's runner for these parameters: touched dense layers are packed, except `patched` (-1:
+/// none).
+void use_weights(const Baseline& base, const WeightView& view, int patched, Evaluator::Scratch::State& state);
+
+/// Infers again all images through everything that depends on a touched layer.
+void infer_all(const Baseline& base, const WeightView& view, Evaluator::Scratch::State& state, Tally& tally);
+
+/// Infers again all images through all layers.
+void infer_full(const Baseline& base, const WeightView& view, Evaluator::Scratch::State& state, Tally& tally);
+
+/// Each image with its own weights; blocks of images run in parallel.
+void infer_samples(const Baseline& base, const SampleDelta& delta, Evaluator::Scratch::State& state,
+                   Tally& tally);
+
+/// Logits of the state's rows, exactly, when the state's units of `layer` give state.values: the layer's
+/// other units, and everything that does not depend on them, keep their golden outputs.
+void infer_rows(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state,
+                float* logits);
+
+/// Infers again, exactly, what depends on a few changed weights: `changes` are those of the first touched
+/// layer, of which state.units are the units. When no other layer is touched, only images that notice.
+void infer_units(const Baseline& base, const WeightView& view, std::span<const Change> changes,
+                 bool only_layer, Evaluator::Scratch::State& state, Tally& tally);
+
+/// Outputs of the state's units of one layer for the state's rows, with the weights of `view`, into
+/// state.values.
+void compute_units(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state);
+
+}  // namespace temblor
