@@ -91,29 +91,6 @@ void write_text(std::ostream& out, const Table& table) {
   }
 }
 
-void write_csv(std::ostream& out, const Table& table) {
-  const auto put = [&](std::size_t c, const std::string& text) {
-    out << (c == 0 ? "" : ",") << csv_field(text);
-  };
-  for (std::size_t c = 0; c < table.columns.size(); ++c) put(c, table.columns[c].name);
-  out << '\n';
-  for (const auto& row : table.rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) put(c, cell_text(row[c], 0));
-    out << '\n';
-  }
-}
-
-void write_json(std::ostream& out, const Table& table) {
-  out << '[';
-  for (const auto& row : table.rows) {
-    nlohmann::ordered_json object = nlohmann::ordered_json::object();
-    for (std::size_t c = 0; c < row.size(); ++c) object[table.columns[c].name] = json_value(row[c]);
-    out << (&row == &table.rows.front() ? "\n" : ",\n")
-        << object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  }
-  out << (table.rows.empty() ? "]\n" : "\n]\n");
-}
-
 TableFormat parse_table_format(const std::string& text, const std::string& what) {
   if (text == "text") return TableFormat::text;
   if (text == "csv") return TableFormat::csv;
@@ -121,15 +98,41 @@ TableFormat parse_table_format(const std::string& text, const std::string& what)
   unknown_name(what, text, {"text", "csv", "json"});
 }
 
-void write(std::ostream& out, const Table& table, TableFormat format) {
-  switch (format) {
-    case TableFormat::text:
-      return write_text(out, table);
-    case TableFormat::csv:
-      return write_csv(out, table);
-    case TableFormat::json:
-      return write_json(out, table);
+RowWriter::RowWriter(std::ostream& out, TableFormat format, std::vector<Column> columns)
+    : out_(out), format_(format), table_{std::move(columns), {}} {
+  if (format_ == TableFormat::json) out_ << '[';
+  if (format_ != TableFormat::csv) return;
+  for (const auto& column : table_.columns) {
+    out_ << (&column == &table_.columns.front() ? "" : ",") << csv_field(column.name);
   }
+  out_ << '\n';
+}
+
+void RowWriter::add(std::vector<Cell> row) {
+  if (format_ == TableFormat::text) return table_.add(std::move(row));
+  ensure(row.size() == table_.columns.size(), "a table row has one cell a column");
+  if (format_ == TableFormat::csv) {
+    for (std::size_t c = 0; c < row.size(); ++c)
+      out_ << (c == 0 ? "" : ",") << csv_field(cell_text(row[c], 0));
+    out_ << '\n';
+  } else {
+    nlohmann::ordered_json object = nlohmann::ordered_json::object();
+    for (std::size_t c = 0; c < row.size(); ++c) object[table_.columns[c].name] = json_value(row[c]);
+    out_ << (first_ ? "\n" : ",\n") << object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+  first_ = false;
+}
+
+void RowWriter::finish() {
+  if (format_ == TableFormat::text) write_text(out_, table_);
+  if (format_ == TableFormat::json) out_ << (first_ ? "]\n" : "\n]\n");
+}
+
+void write(std::ostream& out, const Table& table, TableFormat format) {
+  if (format == TableFormat::text) return write_text(out, table);
+  RowWriter writer(out, format, table.columns);
+  for (const auto& row : table.rows) writer.add(row);
+  writer.finish();
 }
 
 std::size_t text_width(const std::string& text) {

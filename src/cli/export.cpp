@@ -1,0 +1,87 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/cli/commands.hpp>
+#include <temblor/report/result_tables.hpp>
+
+namespace temblor::cli {
+namespace {
+
+[[noreturn]] void cannot_write(const std::string& path) {
+  input_error("cannot write " + path, std::strerror(errno), "make room, or give another place with -o");
+}
+
+/// Writes beside the target and renames, so that a failure leaves no half file under the wanted name. What is
+/// not a plain file (/dev/stdout, a pipe) is written to directly.
+void write_file(const std::string& path, const ResultFile& file, const ResultTable& table,
+                TableFormat format) {
+  std::error_code none;
+  if (std::filesystem::equivalent(path, file.path(), none)) {
+    usage_error("-o " + path, "that is the file to export from", "give another name");
+  }
+  const bool direct = std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none);
+  const std::string target = direct ? path : path + ".partial";
+  errno = 0;
+  std::ofstream out(target, std::ios::binary | std::ios::trunc);
+  if (!out) cannot_write(path);
+  write_table(out, file, table, format);
+  out.close();
+  if (out && (direct || std::rename(target.c_str(), path.c_str()) == 0)) return;
+  const int reason = errno;
+  if (!direct) std::remove(target.c_str());
+  errno = reason;
+  cannot_write(path);
+}
+
+std::string table_names() {
+  std::vector<std::string> names;
+  for (const auto& table : result_tables()) names.push_back(table.name);
+  return join(names, "|");
+}
+
+std::string table_details() {
+  std::string text = "Long tables, one observation a row, for data frames. One row is\n";
+  for (const auto& table : result_tables()) text += "- " + table.name + ": " + table.help + "\n";
+  return text +
+         "Reals keep all their digits. Non-finite ones are inf, -inf and nan (in JSON as texts, which has no "
+         "such "
+         "numbers); what was not measured is empty (null).";
+}
+
+int run_export(const Arguments& arguments, const Streams& streams) {
+  const ResultTable& table = find_result_table(arguments.required("table"));
+  const TableFormat format = parse_table_format(arguments.required("format"), "value of --format");
+  const ResultFile file(*arguments.positional("FILE"));
+  if (const auto path = arguments.text("output")) {
+    write_file(*path, file, table, format);
+  } else {
+    write_table(streams.out, file, table, format);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Subcommand export_command() {
+  return {.name = "export",
+          .help = "write a table of a result file as CSV, JSON or text",
+          .details = table_details(),
+          .examples = {"temblor export out.h5 --table points --format csv",
+                       "temblor export out.h5 --table samples --format json -o samples.json"},
+          .positionals = {{"FILE", "result file, or file of bounds"}},
+          .options =
+              {{.name = "table", .value = "NAME", .help = table_names(), .letter = 't', .required = true},
+               {.name = "format", .value = "NAME", .help = "csv|json|text", .initial = "csv", .letter = 'f'},
+               {.name = "output",
+                .value = "FILE",
+                .help = "write there instead of standard output",
+                .letter = 'o'}},
+          .run = run_export};
+}
+
+}  // namespace temblor::cli
