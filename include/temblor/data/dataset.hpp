@@ -24,19 +24,25 @@ enum class Split { train, test };
 struct DatasetEntry {
   std::string name;                 ///< named set ("fashion-mnist") or format ("csv", "idx")
   std::string help;                 ///< one line
-  std::string example;              ///< arguments of a command that uses it
+  std::string example;              ///< value of --dataset that uses it
   std::vector<std::string> places;  ///< usual directories of a named set, tried in order
+  std::string package;              ///< Debian package that has it, "" when there is none
   int classes;                      ///< number of classes, 0 when the data tell
-  /// Reads one split from `path` (directory of a named set, or a file).
+  /// Reads one split from `path` (directory of a named set, a file, or the parameters of a generator).
   RawImages (*read)(const std::string& path, Split split);
+  /// Whether a directory holds this named set's split; null for formats and generators.
+  bool (*holds)(const std::string& directory, Split split);
 };
 
+/// All readers. Incomplete entries throw at first use.
 const std::vector<DatasetEntry>& dataset_table();
 
 /// Which images of a set: "all", "first:N", "range:A:B" (half open), "stratified:N" (N/classes of each class,
 /// first of each), "random:N[:SEED]" (without replacement, kept in index order).
 struct DataRequest {
-  std::string set;  ///< table name, or path of a file whose kind its name tells (.csv .h5 .gz/idx/bin)
+  /// Table name ("mnist"), table name with a path or parameters ("csv:data.txt", "synthetic:n=50"), or a path
+  /// whose kind its name tells (.csv, .h5, .bin, ...-ubyte, all but .h5 also with .gz; a directory of such).
+  std::string set;
   Split split = Split::test;
   std::string directory{};  ///< --data-dir; else TEMBLOR_DATA (and TEMBLOR_DATA/NAME), else the usual places
   std::string select = "all";
@@ -58,6 +64,15 @@ struct Dataset {
 
   Index size() const { return images.rows(); }
 };
+
+/// Labels above this are taken for damage.
+constexpr std::int32_t most_label = 99999;
+/// Values of all images together; more are refused before memory is taken.
+constexpr std::uint64_t most_values = std::uint64_t{1} << 31U;
+
+/// Rows that a selection takes, ascending. Usage error for unknown words and for more images than there are.
+std::vector<std::int64_t> select_images(const std::string& select, const std::vector<std::int32_t>& labels,
+                                        Index classes);
 
 /// Finds, reads, selects and scales. Errors name the file, or list the places looked at and the package that
 /// has it.
