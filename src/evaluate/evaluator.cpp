@@ -1,3 +1,4 @@
+#include "chain.hpp"
 #include "state.hpp"
 #include "tally.hpp"
 
@@ -10,6 +11,9 @@
 
 namespace temblor {
 namespace {
+
+/// More changed weights than this in one layer are left to exact inference of their units.
+constexpr std::size_t most_changes = 8;
 
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -81,8 +85,14 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
   Tally tally(golden_, *data_, tables_->id, samples);
   if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) {
     if (sparse->changes.empty() && golden_.no_prediction == 0) return tally.finish();
-    const WeightView& view = state.workspace.apply(*sparse);
     const std::span<const Change> changes = first_layer(*sparse);
+    const bool one_layer = changes.size() == sparse->changes.size();
+    if (one_layer && changes.size() <= most_changes) {
+      std::call_once(tables_->chain_made, [&] { tables_->chain = make_chain(*network_, *data_, golden_); });
+      if (tables_->chain && infer_changes(base, *tables_->chain, *sparse, state, tally))
+        return tally.finish();
+    }
+    const WeightView& view = state.workspace.apply(*sparse);
     bool few = !changes.empty() && golden_.no_prediction == 0;
     if (few) {
       const Weights& weights = network_->weights(static_cast<int>(changes.front().layer));
@@ -91,7 +101,7 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
             2 * static_cast<Index>(state.units.size()) <= weights.weight.rows();
     }
     if (few) {
-      infer_units(base, view, changes, changes.size() == sparse->changes.size(), state, tally);
+      infer_units(base, view, changes, one_layer, state, tally);
     } else {
       infer_all(base, view, state, tally);
     }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -9,11 +11,15 @@
 
 namespace temblor {
 
+struct Chain;
+
 /// What an evaluator knows beside the golden run.
 struct Evaluator::Tables {
   std::uint64_t id = 0;
-  std::vector<PackedDense> packed;  ///< dense layers with golden weights
-  std::vector<bool> dense;          ///< which weighted layers are dense
+  std::vector<PackedDense> packed;     ///< dense layers with golden weights
+  std::vector<bool> dense;             ///< which weighted layers are dense
+  std::once_flag chain_made;           ///< the chain is made when the first small change comes
+  std::unique_ptr<const Chain> chain;  ///< null when the network is none
 };
 
 /// Buffers of one worker.
@@ -30,6 +36,16 @@ struct Evaluator::Scratch::State {
   std::vector<float> values;       ///< [rows x units]: new outputs of the units
   std::vector<float> active;       ///< the same after the activation
   std::vector<float> logits;       ///< [rows x classes]
+
+  // Small changes (chain.hpp).
+  std::vector<float> bound;    ///< [rows]: error bound of the logits
+  std::vector<float> change;   ///< [units x images], the first rows.size() of each: change of a unit's output
+  std::vector<float> strip;    ///< temporaries of a strip of images
+  std::vector<float> columns;  ///< [units x outputs]: weights of the next layer
+  std::vector<float> ping, pong;       ///< activations of a block
+  std::vector<std::int32_t> affected;  ///< rows, while some are inferred exactly
+  std::vector<Index> places;           ///< of those rows
+  std::vector<float> exact;            ///< their logits
 };
 
 class Tally;
