@@ -25,6 +25,7 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
   const auto nodes = static_cast<std::size_t>(last);
   nominal_.resize(nodes);
   moved_.resize(nodes);
+  reach_.resize(nodes);
   touched_.assign(nodes, false);
   std::vector<const Interval*> nominal_in, moved_in;
   for (std::size_t k = 0; k < nodes; ++k) {
@@ -47,15 +48,16 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
     const double rounding = problem.float32 ? node.layer->float_error() : 0.0;
     touched_[k] = inputs_touched || radius != nullptr || rounding > 0;
     if (!touched_[k]) continue;
-    MatrixD reach;
+    MatrixD& reach = reach_[k];
     if (!inputs_touched && radius != nullptr && node.inputs.size() == 1 &&
         node.layer->reach(magnitude(*nominal_in.front()), *weights, *radius, reach)) {
       // Inputs known exactly: the boxes add abs(z) R on both sides and no second product with the weights is
       // needed.
-      moved_[k].lower = (nominal_[k].lower - reach).array() - nominal_[k].lower.array().abs() * 0x1p-52;
-      moved_[k].upper = (nominal_[k].upper + reach).array() + nominal_[k].upper.array().abs() * 0x1p-52;
-      moved_[k].lower -= reach * 0x1p-52;
-      moved_[k].upper += reach * 0x1p-52;
+      // The last additions round too: 2^-52 of what is added.
+      const auto size =
+          (nominal_[k].lower.cwiseAbs().cwiseMax(nominal_[k].upper.cwiseAbs()) + reach) * 0x1p-52;
+      moved_[k].lower = nominal_[k].lower - reach - size;
+      moved_[k].upper = nominal_[k].upper + reach + size;
     } else {
       node.layer->interval(moved_in, weights, radius, moved_[k]);
     }
@@ -71,7 +73,7 @@ Index bound_block(const Network& network) {
   Index units = network.input().size();
   for (const auto& node : network.nodes()) units += node.shape.size();
   // Four matrices of doubles a node: about 16 MiB a block, so that large networks fit too.
-  return std::clamp<Index>((Index{1} << 19) / units, 8, 256);
+  return std::clamp<Index>((Index{1} << 19) / units, 8, 128);
 }
 
 MatrixD over_blocks(const BoxProblem& problem,

@@ -5,16 +5,6 @@
 namespace temblor {
 namespace {
 
-// abs(z^) <= min(abs(z) + d, the interval's), element-wise, at the input of a dense layer.
-template <class Change>
-MatrixD input_magnitude(const Enclosures& enclosures, int node, const Change& add) {
-  MatrixD size = magnitude(enclosures.nominal(node));
-  if (!enclosures.touched(node)) return size;
-  add(size);
-  size *= 1.0 + 0x1p-51;
-  return size.cwiseMin(magnitude(enclosures.moved(node)));
-}
-
 struct LastLayer {
   MatrixD difference;  // abs(W_y - W_j), [classes x inputs]
   VectorD norm;        // its row sums
@@ -32,6 +22,24 @@ const Radius* box_of(const BoxProblem& problem, int layer) {
   return box && !box->zero() ? &*box : nullptr;
 }
 
+// Upper limits on (R^k u + r^k), [images x outputs].
+template <class Form>
+MatrixD reach_of(const BoxProblem& problem, const Enclosures& enclosures, int k, bool enclosed,
+                 const Form& form) {
+  const auto& node = problem.network.nodes()[static_cast<std::size_t>(k)];
+  const Index outputs = node.shape.size();
+  const auto* box = box_of(problem, node.weights);
+  if (enclosed && enclosures.reach(k).size() > 0) return enclosures.reach(k);
+  MatrixD size = magnitude(enclosures.nominal(k - 1));
+  if (box == nullptr) return MatrixD::Zero(size.rows(), outputs);
+  if (enclosures.touched(k - 1)) {
+    // abs(z^) <= min(abs(z) + d, the interval's), element-wise.
+    form.add_to(size);
+    size = (size * (1.0 + 0x1p-51)).cwiseMin(magnitude(enclosures.moved(k - 1)));
+  }
+  return radius_reach(*box, outputs, size);
+}
+
 // Both forms share the walk along the chain; `Form` keeps d as one number an image or one a unit.
 template <class Form>
 MatrixD chain_bound(const BoxProblem& problem, Index first, Index count) {
@@ -46,11 +54,7 @@ MatrixD chain_bound(const BoxProblem& problem, Index first, Index count) {
       continue;
     }
     const auto& weights = network.weights(node.weights);
-    MatrixD reach = MatrixD::Zero(count, weights.weight.rows());
-    if (const auto* box = box_of(problem, node.weights)) {
-      const MatrixD size = input_magnitude(enclosures, k - 1, [&](MatrixD& z) { form.add_to(z); });
-      reach = radius_reach(*box, weights.weight.rows(), size);
-    }
+    const MatrixD reach = reach_of(problem, enclosures, k, k < last, form);
     if (k < last) {
       form.dense(weights, reach);
       continue;
@@ -76,8 +80,9 @@ class MaxNorm {
   void add_to(MatrixD& z) const { z.colwise() += d_; }
   void activation(const Enclosures&, int, double rounding) { d_.array() += rounding; }
   void dense(const Weights& weights, const MatrixD& reach) {
-    const double norm = weights.weight.cast<double>().cwiseAbs().rowwise().sum().maxCoeff();
-    d_ = (norm * d_ + reach.rowwise().maxCoeff()) * (1.0 + gamma64(weights.weight.cols() + 16));
+    VectorD next = reach.rowwise().maxCoeff();
+    if (d_.maxCoeff() > 0) next += weights.weight.cast<double>().cwiseAbs().rowwise().sum().maxCoeff() * d_;
+    d_ = next * (1.0 + gamma64(weights.weight.cols() + 16));
   }
   void close(const LastLayer& last, const std::vector<Index>& rows, MatrixD& value) const {
     for (const Index n : rows) value.row(n) = d_(n) * last.norm.transpose();

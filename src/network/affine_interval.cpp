@@ -35,10 +35,6 @@ void add_radius_product(const Radius& radius, const MatrixD& z, double sign, Mat
   }
 }
 
-MatrixD size_of(const Interval& in) {
-  return in.lower.cwiseAbs().cwiseMax(in.upper.cwiseAbs());
-}
-
 // Inputs of both signs whose parameters move: term by term, no matrix product exists.
 void mixed_signs(const MatrixD& weight, const Radius& radius, const Interval& in, Interval& out) {
   const Index images = in.lower.rows();
@@ -83,13 +79,17 @@ double gamma32(Index n) {
 void affine_interval(const MatrixD& weight, const VectorD& bias, const Radius* radius, const Interval& in,
                      Interval& out) {
   const Index outputs = weight.rows();
-  const MatrixD size = size_of(in);
   const bool moving = moves_weights(radius);
-  const double width = size.size() > 0 ? (in.upper - in.lower).maxCoeff() : 0.0;
-  const double largest = size.size() > 0 ? size.maxCoeff() : 0.0;
+  const bool any = in.lower.size() > 0;
+  const double width = any ? (in.upper - in.lower).maxCoeff() : 0.0;
+  VectorD image_size;
+  if (width == 0.0) {
+    image_size = in.lower.rowwise().norm();
+  } else {
+    image_size = in.lower.cwiseAbs().cwiseMax(in.upper.cwiseAbs()).rowwise().norm();
+  }
 
   const VectorD row = row_size(weight, radius);
-  const VectorD image_size = size.rowwise().norm();
   const VectorD moved_bias = bias_radius(radius, outputs);
   VectorD slack_bias = moved_bias;
   if (bias.size() > 0) slack_bias += bias.cwiseAbs();
@@ -99,6 +99,7 @@ void affine_interval(const MatrixD& weight, const VectorD& bias, const Radius* r
     out.upper.noalias() = in.lower * weight.transpose();
     out.lower = out.upper;
     if (moving) {
+      const MatrixD size = in.lower.cwiseAbs();
       add_radius_product(*radius, size, 1.0, out.upper);
       add_radius_product(*radius, size, -1.0, out.lower);
     }
@@ -110,7 +111,7 @@ void affine_interval(const MatrixD& weight, const VectorD& bias, const Radius* r
     out.lower = out.upper;
     if (!moving) {
       MatrixD spread(in.lower.rows(), outputs);
-      if (width <= 1e-10 * largest) {
+      if (width <= 1e-10 * image_size.maxCoeff()) {
         spread.noalias() = half.rowwise().norm() * weight.rowwise().norm().transpose();
       } else {
         spread.noalias() = half * weight.cwiseAbs().transpose();

@@ -135,6 +135,11 @@ TEST_CASE("no bound is below any member of its set: inputs of any sign, no biase
   never_below({{2, 2, 2, 2}, "relu", false, true, 2}, 300, 5);
 }
 
+TEST_CASE("no bound is below any member of its set: hidden values of any sign") {
+  never_below({{2, 2, 2, 2}, "tanh", true, true, 2}, 300, 6);
+  never_below({{2, 2, 2, 2}, "sigmoid", true, true, 2}, 300, 7);
+}
+
 TEST_CASE("interval equals brute force where at most the last two layers are perturbed") {
   for (std::uint32_t t = 0; t < 300; ++t) {
     Stream stream(7, {10, t, 0});
@@ -355,6 +360,38 @@ TEST_CASE("measured float32 drops stay below value plus arithmetic, in any order
   }
   // Worst-case rounding grows with the fan-in, typical rounding with its root: the term is not wildly larger.
   CHECK(share > 1e-4);
+}
+
+TEST_CASE(
+    "measured drops of the library's own float32 pass stay below value plus arithmetic, smooth layers too") {
+  for (const std::string activation : {"relu", "tanh", "sigmoid"}) {
+    for (std::uint32_t t = 0; t < 20; ++t) {
+      Stream stream(14, {17, t, 0});
+      const auto net = tiny(stream, {{30, 20, 20, 4}, activation, true, true, 10});
+      const double eps = t % 2 == 0 ? 0.0 : 1e-7;
+      const auto set = linf_set(net.network, eps, {0, 1, 2}, false);
+      const MatrixD exact = [&] {
+        MatrixD rows(10, 4);
+        for (Index n = 0; n < 10; ++n) {
+          const auto z = reference_logits(reference(net.network), image_of(net.data, n), activation);
+          for (Index j = 0; j < 4; ++j) rows(n, j) = static_cast<double>(z[static_cast<std::size_t>(j)]);
+        }
+        return rows;
+      }();
+      const MatrixD single = logits(net.network, net.network.view(), net.data.images).cast<double>();
+      for (const auto& bound : all_bounds) {
+        const auto values = find_bound(bound).compute({net.network, net.data, set, true});
+        for (Index n = 0; n < 10; ++n) {
+          const auto y = net.data.labels[static_cast<std::size_t>(n)];
+          for (Index j = 0; j < 4; ++j) {
+            const double error = std::abs((single(n, y) - single(n, j)) - (exact(n, y) - exact(n, j)));
+            INFO(activation << " " << bound);
+            REQUIRE(error <= values.arithmetic(n, j));
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("bounds refuse what they do not cover, with the reason") {

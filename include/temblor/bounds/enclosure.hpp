@@ -32,6 +32,8 @@ class Enclosures {
   const Interval& moved(int node) const { return touched(node) ? at(moved_, node) : at(nominal_, node); }
   /// Whether a perturbed layer comes before this node's output.
   bool touched(int node) const { return node >= 0 && touched_[static_cast<std::size_t>(node)]; }
+  /// Layer::reach of a perturbed node whose inputs are not touched; empty where it was not needed.
+  const MatrixD& reach(int node) const { return reach_[static_cast<std::size_t>(node)]; }
 
  private:
   const Interval& at(const std::vector<Interval>& nodes, int node) const {
@@ -41,6 +43,7 @@ class Enclosures {
   Interval images_;
   std::vector<Interval> nominal_;
   std::vector<Interval> moved_;
+  std::vector<MatrixD> reach_;
   std::vector<bool> touched_;
 };
 

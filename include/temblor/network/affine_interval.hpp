@@ -21,8 +21,8 @@ double gamma32(Index n);
 ///   -R,
 /// because A_j z + R_j abs(z) is convex in z. Non-negative inputs are done as matrix products with the
 /// midpoint m and half-width h: up = b + r + (A + R) m + abs(A + R) h, low = b - r + (A - R) m - abs(A - R)
-/// h. Where the inputs are known up to rounding (width below 1e-10 of their size) the width enters through
-/// the Cauchy-Schwarz inequality instead.
+/// h. Where the inputs are known up to rounding (width below 1e-10 of the largest norm_2 of an image) the
+/// width enters through the Cauchy-Schwarz inequality instead.
 ///
 /// Sound in double: everything is widened by gamma_n (norm_2(abs(A_i) + R_i) norm_2(max(abs(l), abs(u))) +
 /// abs(b) + r).

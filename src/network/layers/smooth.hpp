@@ -66,6 +66,10 @@ class SmoothLayer final : public Layer {
     });
   }
 
+  /// Eight units in the last place of 1, and as many for the rounding of the reference they were measured
+  /// against.
+  double float_error() const override { return 16 * 0x1p-24; }
+
  private:
   static constexpr Index lane_count = 8;
   using Lanes = Eigen::Array<float, lane_count, 1>;
