@@ -5,7 +5,9 @@
 namespace temblor {
 
 /// One function an attack, defined in its file.
-AttackEntry bit_flip_entry();
 AttackEntry weight_pgd_entry();
+AttackEntry bit_flip_entry();
+AttackEntry quantization_noise_entry();
+AttackEntry gaussian_entry();
 
 }  // namespace temblor

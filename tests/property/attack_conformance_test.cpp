@@ -1,0 +1,369 @@
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+#include <catch2/catch.hpp>
+#include <support/networks.hpp>
+
+#include <temblor/attacks/attack.hpp>
+#include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/perturb/project.hpp>
+
+using namespace temblor;
+using namespace temblor::testing;
+
+namespace {
+
+using Given = std::map<std::string, std::string>;
+using Layers = std::vector<std::optional<Weights>>;
+
+/// A network in every format, with data: what all attacks are tried on.
+struct Bench {
+  Network network = random_network("6-5-4-3", 7, true);
+  Dataset data = random_dataset(network, 5, 8);
+  std::vector<StoredNetwork> stored;
+
+  Bench() {
+    for (const auto& format : format_table()) stored.push_back(store(network, format));
+  }
+};
+
+const Bench& bench() {
+  static const Bench instance;
+  return instance;
+}
+
+Params params_of(const AttackEntry& entry, const Given& given) {
+  return {"attack '" + entry.name + "'", entry.params, given};
+}
+
+/// A severity well inside the range.
+double some_severity(const Quantity& quantity) {
+  return quantity.whole ? std::min(quantity.most, quantity.least + 3) : std::min(quantity.most, 0.05);
+}
+
+/// One attack ready to run, with what it needs alive.
+struct Case {
+  const AttackEntry* entry;
+  const StoredNetwork* stored;
+  Given given;
+  LayerSet layers;
+  double severity;
+
+  AttackContext context() const {
+    return {stored->network,          bench().data, *stored->format, layers, severity,
+            params_of(*entry, given), stored};
+  }
+  std::unique_ptr<Attack> make() const { return make_attack(*entry, context()); }
+  std::string text() const {
+    std::string words = entry->name + " format=" + stored->format->name + " severity=" + to_text(severity) +
+                        " layers=" + layers_text(layers, stored->network);
+    for (const auto& [name, value] : given) words += " " + name + "=" + value;
+    return words;
+  }
+};
+
+/// Made, or null when the combination is refused: then by a usage error with a cure.
+std::unique_ptr<Attack> made_or_refused(const Case& test) {
+  try {
+    return test.make();
+  } catch (const Error& error) {
+    INFO(error.what());
+    REQUIRE(error.code() == Exit::usage);
+    REQUIRE_THAT(error.what(),
+                 Catch::Contains("attack '" + test.entry->name + "'") && Catch::Contains("): "));
+    return nullptr;
+  }
+}
+
+/// Every value of every flag and choice of an attack, one parameter at a time.
+std::vector<std::pair<std::string, std::string>> settings(const AttackEntry& entry) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const auto& spec : entry.params) {
+    if (spec.type == ParamType::flag) {
+      all.emplace_back(spec.name, "true");
+      all.emplace_back(spec.name, "false");
+    }
+    for (const auto& choice : spec.choices) all.emplace_back(spec.name, choice);
+  }
+  return all;
+}
+
+/// Cases that run: every format x (defaults and every setting, in company of one more where it needs it). A
+/// setting that runs in no format and no company fails the test: nothing is left out silently.
+std::vector<Case> cases(const AttackEntry& entry) {
+  std::vector<Case> running;
+  const auto try_case = [&](const StoredNetwork& stored, const Given& given) {
+    const auto severity = some_severity(entry.quantity(params_of(entry, given)));
+    for (const LayerSet& layers : {LayerSet{0, 1, 2}, LayerSet{1}}) {
+      Case test{&entry, &stored, given, layers, severity};
+      if (made_or_refused(test) == nullptr) return false;
+      running.push_back(std::move(test));
+    }
+    return true;
+  };
+  for (const auto& stored : bench().stored) {
+    INFO(entry.name << " with its defaults, format " << stored.format->name);
+    REQUIRE(try_case(stored, {}));
+  }
+  const auto all = settings(entry);
+  for (const auto& [name, value] : all) {
+    int ran = 0;
+    for (const auto& stored : bench().stored) ran += try_case(stored, {{name, value}});
+    for (const auto& [other, with] : all) {
+      if (ran > 0) break;
+      if (other != name) ran += try_case(bench().stored.front(), {{name, value}, {other, with}});
+    }
+    INFO(entry.name << " " << name << "=" << value << " runs in no format and in no company");
+    REQUIRE(ran > 0);
+  }
+  return running;
+}
+
+Layers layers_of(const Network& network, const Perturbation& perturbation) {
+  if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta))
+    return perturbed_weights(network, *sparse);
+  return std::get<DenseDelta>(perturbation.delta).layers;
+}
+
+/// The weights that every image sees; one entry when all see the same.
+std::vector<Layers> all_weights(const Network& network, const Perturbation& perturbation) {
+  const auto* samples = std::get_if<SampleDelta>(&perturbation.delta);
+  if (samples == nullptr) return {layers_of(network, perturbation)};
+  std::vector<Layers> result;
+  for (Index n = 0; n < bench().data.size(); ++n) {
+    result.push_back(perturbed_weights(network, *samples, n, bench().data.images.row(n)));
+  }
+  return result;
+}
+
+bool same(const std::vector<Layers>& a, const std::vector<Layers>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t n = 0; n < a.size(); ++n) {
+    if (a[n].size() != b[n].size()) return false;
+    for (std::size_t m = 0; m < a[n].size(); ++m) {
+      if (a[n][m].has_value() != b[n][m].has_value()) return false;
+      if (a[n][m] && !same_bits(*a[n][m], *b[n][m])) return false;
+    }
+  }
+  return true;
+}
+
+template <class Values, class Radii>
+int outside(const Values& before, const Values& after, double uniform, const Radii& radii) {
+  int count = 0;
+  for (Index i = 0; i < before.size(); ++i) {
+    const double radius = radii.size() != 0 ? radii.data()[i] : uniform;
+    count += !within(before.data()[i], after.data()[i], radius);
+  }
+  return count;
+}
+
+/// Parameters of one layer that leave the set, in exact arithmetic.
+int outside(const ThreatSet& set, std::size_t layer, const Weights& before, const Weights& after) {
+  switch (set.ball) {
+    case Ball::bits:
+      return after.bias == before.bias ? 0 : 1;
+    case Ball::l2: {
+      long double squares = 0;
+      for (Index i = 0; i < before.weight.size(); ++i) {
+        const long double change = static_cast<long double>(after.weight.data()[i]) -
+                                   static_cast<long double>(before.weight.data()[i]);
+        squares += change * change;
+      }
+      return (after.bias == before.bias ? 0 : 1) + (std::sqrt(squares) <= set.frobenius ? 0 : 1);
+    }
+    default: {
+      const auto& radius = set.radius.at(layer);
+      REQUIRE(radius.has_value());
+      return outside(before.weight, after.weight, radius->uniform, radius->weight) +
+             outside(before.bias, after.bias, radius->bias_uniform, radius->bias);
+    }
+  }
+}
+
+void check_faults(const Case& test, const Perturbation& perturbation) {
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> codes;
+  for (const auto& fault : perturbation.faults) {
+    const auto& encoded = test.stored->codes.at(fault.layer);
+    const auto place = std::pair(fault.layer, fault.index);
+    if (!codes.contains(place)) codes[place] = encoded.codes.at(fault.index);
+    REQUIRE(fault.before == codes[place]);
+    REQUIRE(fault.after == (fault.before ^ (1U << fault.bit)));
+    codes[place] = fault.after;
+  }
+  const auto& sparse = std::get<SparseDelta>(perturbation.delta);
+  REQUIRE(sparse.changes.size() == codes.size());
+  for (const auto& change : sparse.changes) {
+    const float expected =
+        test.stored->codes[change.layer].decode(change.index, codes.at({change.layer, change.index}));
+    REQUIRE(std::bit_cast<std::uint32_t>(expected) == std::bit_cast<std::uint32_t>(change.after));
+  }
+}
+
+void check_workspace(const Network& network, const Perturbation& perturbation) {
+  if (std::holds_alternative<SampleDelta>(perturbation.delta)) return;  // never applied to a workspace
+  Workspace workspace(network);
+  const Layers expected = layers_of(network, perturbation);
+  for (int round = 0; round < 2; ++round) {
+    if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) {
+      workspace.apply(*sparse);
+    } else {
+      workspace.apply(std::get<DenseDelta>(perturbation.delta));
+    }
+    for (std::size_t m = 0; m < expected.size(); ++m) {
+      const Weights& base = network.weights(static_cast<int>(m));
+      REQUIRE(same_bits(*workspace.view()[m], expected[m] ? *expected[m] : base));
+    }
+    workspace.undo();
+    for (std::size_t m = 0; m < expected.size(); ++m) {
+      REQUIRE(same_bits(*workspace.view()[m], network.weights(static_cast<int>(m))));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmetic") {
+  for (const auto& entry : attack_table()) {
+    for (const auto& test : cases(entry)) {
+      INFO(test.text());
+      const auto attack = test.make();
+      const auto set = attack->threat();
+      const Network& network = test.stored->network;
+      REQUIRE(set.layers == test.layers);
+      REQUIRE(set.severity == test.severity);
+      for (std::uint32_t trial = 0; trial < 3; ++trial) {
+        const auto perturbation = attack->perturb(Stream(3, {0, trial, 0}));
+        for (const auto& weights : all_weights(network, perturbation)) {
+          for (std::size_t m = 0; m < weights.size(); ++m) {
+            const bool chosen =
+                std::find(test.layers.begin(), test.layers.end(), static_cast<int>(m)) != test.layers.end();
+            if (!chosen) REQUIRE_FALSE(weights[m].has_value());
+            if (weights[m]) REQUIRE(outside(set, m, network.weights(static_cast<int>(m)), *weights[m]) == 0);
+          }
+        }
+        if (entry.stored_codes) check_faults(test, perturbation);
+        check_workspace(network, perturbation);
+      }
+    }
+  }
+}
+
+TEST_CASE("attacks: same stream, same perturbation; another stream, another one, unless deterministic") {
+  for (const auto& entry : attack_table()) {
+    for (const auto& test : cases(entry)) {
+      INFO(test.text());
+      const auto attack = test.make();
+      const auto weights = [&](const Attack& one, StreamId id) {
+        return all_weights(test.stored->network, one.perturb(Stream(11, id)));
+      };
+      const auto first = weights(*attack, {0, 0, 0});
+      REQUIRE(same(first, weights(*attack, {0, 0, 0})));
+      REQUIRE(same(first, weights(*test.make(), {0, 0, 0})));
+      bool all_equal = true;
+      for (const StreamId id : {StreamId{0, 1, 0}, StreamId{1, 0, 0}, StreamId{0, 2, 0}, StreamId{2, 1, 0}}) {
+        all_equal = all_equal && same(first, weights(*attack, id));
+      }
+      REQUIRE(all_equal == attack->deterministic());
+    }
+  }
+}
+
+TEST_CASE("attacks: severity 0 changes nothing, where it is allowed") {
+  for (const auto& entry : attack_table()) {
+    for (auto test : cases(entry)) {
+      INFO(test.text());
+      const auto quantity = entry.quantity(params_of(entry, test.given));
+      test.severity = 0;
+      if (quantity.least > 0) {
+        REQUIRE_THROWS_AS(test.make(), Error);
+        continue;
+      }
+      const auto perturbation = test.make()->perturb(Stream(3, {}));
+      REQUIRE(perturbation.faults.empty());
+      for (const auto& weights : all_weights(test.stored->network, perturbation)) {
+        REQUIRE(measure(test.stored->network, weights).changed == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("attacks: a threat set's key is canonical") {
+  for (const auto& entry : attack_table()) {
+    for (auto test : cases(entry)) {
+      INFO(test.text());
+      const auto key = test.make()->threat().key;
+      REQUIRE(key.find_first_of("\n\t") == std::string::npos);
+      REQUIRE_FALSE(key.empty());
+      REQUIRE(test.make()->threat().key == key);
+      const auto quantity = entry.quantity(params_of(entry, test.given));
+      test.severity = quantity.whole ? test.severity + 1 : test.severity / 2;
+      REQUIRE(test.make()->threat().key != key);
+      const auto other = test.make()->threat().key;
+      test.layers = {2};
+      REQUIRE(test.make()->threat().key != other);
+    }
+  }
+}
+
+TEST_CASE("attacks: bad severities and parameters are refused, the nearest name is offered") {
+  for (const auto& entry : attack_table()) {
+    CAPTURE(entry.name);
+    CHECK(&find_attack(entry.name) == &entry);
+    CHECK_THROWS_WITH(find_attack(entry.name.substr(1)), Catch::Contains("'" + entry.name + "'"));
+    const auto params = params_of(entry, {});
+    const auto quantity = entry.quantity(params);
+    std::vector<double> bad = {quantity.least - 1, std::numeric_limits<double>::quiet_NaN(),
+                               std::numeric_limits<double>::infinity(),
+                               -std::numeric_limits<double>::infinity()};
+    if (quantity.whole) bad.push_back(quantity.least + 0.5);
+    for (const double severity : bad) CHECK_THROWS_AS(check_severity(entry, params, severity), Error);
+    CHECK_NOTHROW(check_severity(entry, params, quantity.least));
+    CHECK_NOTHROW(check_severity(entry, params, quantity.most));
+    for (const auto& spec : entry.params) {
+      CHECK_THROWS_WITH(params_of(entry, {{spec.name.substr(0, 1) + spec.name, spec.initial}}),
+                        Catch::Contains("'" + spec.name + "'"));
+      if (spec.type == ParamType::integer || spec.type == ParamType::real) {
+        CHECK_THROWS_AS(params_of(entry, {{spec.name, "nan"}}), Error);
+        if (spec.least > -1e9)
+          CHECK_THROWS_AS(params_of(entry, {{spec.name, to_text(spec.least - 1)}}), Error);
+        if (spec.most < 1e15) CHECK_THROWS_AS(params_of(entry, {{spec.name, to_text(spec.most + 1)}}), Error);
+      } else if (spec.type != ParamType::text) {
+        CHECK_THROWS_AS(params_of(entry, {{spec.name, "no-such-value"}}), Error);
+      }
+    }
+  }
+}
+
+TEST_CASE("attacks: the example of the help names the attack, its parameters and its severity") {
+  for (const auto& entry : attack_table()) {
+    CAPTURE(entry.example);
+    const auto words = split(entry.example, ' ');
+    REQUIRE(words.size() % 2 == 0);
+    std::map<std::string, std::string> options;
+    Given given;
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      if (words[i] == "--set") {
+        const auto equals = words[i + 1].find('=');
+        REQUIRE(equals != std::string::npos);
+        given[words[i + 1].substr(0, equals)] = words[i + 1].substr(equals + 1);
+      } else {
+        REQUIRE(options.emplace(words[i], words[i + 1]).second);
+      }
+    }
+    CHECK(options["--attack"] == entry.name);
+    const auto params = params_of(entry, given);
+    const auto quantity = entry.quantity(params);
+    REQUIRE(options.contains("--" + quantity.name));
+    for (const double severity : parse_reals(options["--" + quantity.name], quantity.name)) {
+      CHECK_NOTHROW(check_severity(entry, params, severity));
+    }
+    for (const auto& format : split(options.contains("--format") ? options["--format"] : "fp32", ',')) {
+      CHECK_NOTHROW(find_format(format));
+    }
+  }
+}
