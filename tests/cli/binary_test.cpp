@@ -56,3 +56,13 @@ TEST_CASE("a full disk under standard output is an error") {
   CHECK(result.text.find("No space left on device") != std::string::npos);
   CHECK(result.text.find("code 3") != std::string::npos);
 }
+
+TEST_CASE("bash completes subcommands and options") {
+  const auto complete = [](const std::string& words, const std::string& count) {
+    return bash("source <($T help --bash-completion); COMP_WORDS=(" + words + "); COMP_CWORD=" + count +
+                "; _temblor; echo \"${COMPREPLY[*]}\"")
+        .text;
+  };
+  CHECK(complete("temblor exp", "1") == "export\n");
+  CHECK(complete("temblor export --ta", "2") == "--table\n");
+}

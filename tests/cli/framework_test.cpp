@@ -126,3 +126,16 @@ TEST_CASE("version names the build") {
     CHECK(version.out.find(part) != std::string::npos);
   }
 }
+
+TEST_CASE("manual page and completion come from the same tables") {
+  const auto man = run_line("help --man");
+  const auto completion = run_line("help --bash-completion");
+  CHECK(man.code == 0);
+  CHECK(completion.code == 0);
+  for (const auto& command : subcommand_table()) {
+    CHECK(man.out.find(".SS temblor " + command.name) != std::string::npos);
+    for (const auto& option : command.options) {
+      CHECK(completion.out.find("--" + option.name) != std::string::npos);
+    }
+  }
+}
