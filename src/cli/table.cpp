@@ -37,6 +37,7 @@ std::vector<Subcommand> checked(std::vector<Subcommand> table) {
 const std::vector<Subcommand>& subcommand_table() {
   static const std::vector<Subcommand> table = checked({
       export_command(),
+      list_command(),
       help_command(),
   });
   return table;

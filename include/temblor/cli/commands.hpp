@@ -6,6 +6,7 @@
 namespace temblor::cli {
 
 Subcommand export_command();
+Subcommand list_command();
 Subcommand help_command();
 
 }  // namespace temblor::cli
