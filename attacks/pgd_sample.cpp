@@ -34,11 +34,13 @@ class Ascent {
     const std::size_t targets =
         options_->target == Target::all && options_->loss == Loss::margin ? rivals_.size() : 1;
     for (std::int64_t restart = 0; restart < options_->restarts; ++restart) {
+      if (options_->soft > 0) block_.draw_slopes(restart == 0 ? nullptr : &stream);
       for (std::size_t target = 0; target < targets; ++target) {
         start(stream);
         climb(rivals_[target]);
       }
     }
+    for (std::int64_t sweep = 0; sweep < options_->polish; ++sweep) polish();
   }
 
   const Slack& best() const { return best_; }
@@ -101,8 +103,23 @@ class Ascent {
           grad_logits_(n, labels_[static_cast<std::size_t>(n)]) = -1.0F;
         }
       }
-      block_.backward(slack_, grad_logits_, grad_);
+      const bool soft = static_cast<double>(t) < options_->soft * static_cast<double>(options_->steps);
+      block_.backward(slack_, grad_logits_, soft, grad_);
       step();
+    }
+  }
+
+  /// One sweep of coordinate descent from the best corner: every unit in turn goes to its other end, and
+  /// stays there for the images whose margin falls.
+  void polish() {
+    slack_ = best_;
+    for (std::size_t k = 0; k < slack_.size(); ++k) {
+      for (Index unit = 0; unit < slack_[k].cols(); ++unit) {
+        auto ends = slack_[k].col(unit);
+        ends = (ends.array() > 0.0F).select(Vector::Constant(ends.size(), -1.0F), 1.0F).eval();
+        keep(block_.forward(slack_));
+        ends = best_[k].col(unit);
+      }
     }
   }
 
@@ -173,6 +190,7 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
                        const Options& options, const Stream& stream) {
   check_per_sample(network, set);
   ensure(data.size() > 0 && !set.layers.empty(), "weight-pgd has images and layers");
+  ensure(set.ball != Ball::l2 || options.polish == 0, "polish is for boxes");
   const SlackNetwork slack_network(network, set);
   SampleDelta delta{set, {}};
   delta.slack.resize(static_cast<std::size_t>(network.layers()));

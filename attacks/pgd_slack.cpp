@@ -1,12 +1,22 @@
 #include "pgd_slack.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <temblor/base/error.hpp>
 
 namespace temblor::pgd {
+namespace {
+
+constexpr float jitter = 0.25F;
+
+}  // namespace
 
 SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
     : network_(&network), chosen_(set.layers), reach_(pgd::reach(network, set.layers)) {
   slots_.assign(network.nodes().size(), -1);
+  boxes_ = set.radius;
+  boxes_.resize(static_cast<std::size_t>(network.layers()));
   for (const int index : chosen_) {
     Layer layer;
     layer.node = network.node_of(index);
@@ -27,6 +37,10 @@ SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
         layer.bias_radii = Vector::Constant(base.weight.rows(), layer.bias_radius);
         if (bias && box.bias.size() != 0) layer.bias_radii = box.bias.cast<float>();
       }
+    }
+    if (layer.l2) {
+      const auto weights = static_cast<double>(network.weights(index).weight.size());
+      boxes_[static_cast<std::size_t>(index)] = Radius{set.frobenius / std::sqrt(weights)};
     }
     layers_.push_back(std::move(layer));
   }
@@ -119,7 +133,33 @@ void SlackBlock::add_input_gradient(const SlackNetwork::Layer& layer, const Matr
   }
 }
 
-void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, Slack& grad) {
+void SlackBlock::draw_slopes(Stream* stream) {
+  const Network& network = network_->network();
+  if (relaxed_.empty()) {
+    std::vector<const Radius*> radius;
+    for (const auto& box : network_->boxes()) radius.push_back(box ? &*box : nullptr);
+    const MatrixD exact = images_.cast<double>();
+    const std::vector<Interval> intervals = interval_forward(network, network.view(), radius, {exact, exact});
+    relaxed_.resize(network.nodes().size());
+    for (std::size_t i = 0; i < relaxed_.size(); ++i) {
+      const auto& node = network.nodes()[i];
+      if (!network_->reach().moving[i] || node.layer->kind() != "relu") continue;
+      const Interval& p = intervals[static_cast<std::size_t>(node.inputs[0])];
+      const auto up = p.upper.array().max(0.0);
+      relaxed_[i] = (up / (up - p.lower.array().min(0.0)).max(1e-300)).cast<float>();
+    }
+  }
+  slopes_ = relaxed_;
+  if (stream == nullptr) return;
+  for (Matrix& slopes : slopes_) {
+    for (float& slope : slopes.reshaped<Eigen::RowMajor>()) {
+      if (slope <= 0.0F || slope >= 1.0F) continue;
+      slope = std::clamp(slope + jitter * static_cast<float>(stream->normal()), 0.0F, 1.0F);
+    }
+  }
+}
+
+void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, bool soft, Slack& grad) {
   const Network& network = network_->network();
   const auto& nodes = network.nodes();
   const auto first = static_cast<std::size_t>(network_->reach().first);
@@ -140,6 +180,10 @@ void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, Slack& 
       grad_in.push_back(fixed ? nullptr : &grad_[static_cast<std::size_t>(input)]);
     }
     const Weights* weights = node.weights < 0 ? nullptr : &network.weights(node.weights);
+    if (soft && slopes_[i].size() != 0) {
+      if (grad_in[0] != nullptr) grad_in[0]->array() += slopes_[i].array() * grad_[i].array();
+      continue;
+    }
     node.layer->backward(inputs, out_[i], weights, grad_[i], grad_in, nullptr);
     const int slot = network_->slot(static_cast<int>(i));
     if (slot < 0) continue;

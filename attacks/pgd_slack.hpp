@@ -2,9 +2,11 @@
 
 #include "pgd_graph.hpp"
 
+#include <optional>
 #include <vector>
 
 #include <temblor/perturb/threat.hpp>
+#include <temblor/random/stream.hpp>
 
 namespace temblor::pgd {
 
@@ -29,6 +31,9 @@ class SlackNetwork {
   const Network& network() const { return *network_; }
   const pgd::Reach& reach() const { return reach_; }
   const std::vector<Layer>& layers() const { return layers_; }
+  /// A box around the set, layer by layer, for the slopes of relaxed ReLUs. For l2 only of its size: the
+  /// change that spreads evenly over the weights.
+  const std::vector<std::optional<Radius>>& boxes() const { return boxes_; }
   /// Position in layers() of a node's layer, or -1.
   int slot(int node) const { return slots_[static_cast<std::size_t>(node)]; }
   Index units(std::size_t layer) const { return network_->weights(chosen_[layer]).weight.rows(); }
@@ -38,6 +43,7 @@ class SlackNetwork {
   LayerSet chosen_;
   pgd::Reach reach_;
   std::vector<Layer> layers_;
+  std::vector<std::optional<Radius>> boxes_;
   std::vector<int> slots_;
 };
 
@@ -53,8 +59,13 @@ class SlackBlock {
   Index images() const { return images_.rows(); }
   /// Logits [images x classes].
   const Matrix& forward(const Slack& slack);
-  /// Gradient of a loss by the slack the last forward() had, given its gradient by the logits.
-  void backward(const Slack& slack, const Matrix& grad_logits, Slack& grad);
+  /// Gradient of a loss by the slack the last forward() had, given its gradient by the logits. `soft`: a ReLU
+  /// that the set can switch passes its slope (see draw_slopes) of the gradient instead of none or all, so
+  /// that the ascent sees past the units that happen to be off.
+  void backward(const Slack& slack, const Matrix& grad_logits, bool soft, Slack& grad);
+  /// Slopes of the ReLUs with p in [l, u], l < 0 < u: u / (u - l), that of the linear relaxation; with
+  /// `stream` jittered by 0.25 standard normals within [0, 1], which sends a restart elsewhere.
+  void draw_slopes(Stream* stream);
 
  private:
   const Matrix& output(int node) const;
@@ -69,6 +80,8 @@ class SlackBlock {
   Slack lengths_;            ///< t of chosen layers: [images x units], or [images x 1]
   std::vector<Matrix> out_;  ///< by node, moving ones
   std::vector<Matrix> grad_;
+  std::vector<Matrix> relaxed_;  ///< by node: u / (u - l) of moving ReLUs
+  std::vector<Matrix> slopes_;   ///< by node: those in use
   Matrix scratch_;
 };
 

@@ -24,8 +24,15 @@ void check_relations(const Params& params) {
     if (params.text("target") == "all" && params.text("loss") == "cross-entropy") {
       refuse("target=all", "cross-entropy attacks no single class", "take loss=margin");
     }
-  } else if (params.text("target") == "all") {
-    refuse("target=all", "one perturbation for all images has no target class", "take scope=sample");
+    if (params.text("ball") == "l2" && params.integer("polish") > 0) {
+      refuse("polish", "the l2 ball has no corners", "leave polish out, or take ball=linf");
+    }
+  } else {
+    if (params.text("target") == "all") {
+      refuse("target=all", "one perturbation for all images has no target class", "take scope=sample");
+    }
+    if (params.integer("polish") > 0) refuse("polish", "it works image by image", "take scope=sample");
+    if (params.real("soft") > 0) refuse("soft", "it works image by image", "take scope=sample");
   }
   if (params.integer("restarts") > 1 && !params.flag("random-start") && params.integer("batch") == 0) {
     refuse("restarts", "without a random start every ascent is the same",
@@ -58,6 +65,9 @@ pgd::Options make_options(const Params& params) {
   const bool normalised = gradient == "normalised" || (gradient == "auto" && params.text("ball") == "l2");
   options.direction = normalised ? pgd::Direction::normalised : pgd::Direction::sign;
   options.target = params.text("target") == "all" ? pgd::Target::all : pgd::Target::runner_up;
+  const bool box = params.text("ball") != "l2";
+  options.soft = params.real("soft") < 0 ? 0.5 : params.real("soft");
+  options.polish = params.integer("polish") < 0 ? (sample && box ? 2 : 0) : params.integer("polish");
   options.steps = params.integer("steps");
   options.step = params.real("step");
   if (options.step == 0) options.step = radii_walked / static_cast<double>(options.steps);
@@ -175,6 +185,20 @@ AttackEntry weight_pgd_entry() {
                .initial = "runner-up",
                .help = "for each image, margin loss: attack the second class, or every other class in turn",
                .choices = {"runner-up", "all"}},
+              {.name = "soft",
+               .type = ParamType::real,
+               .initial = "-1",
+               .help =
+                   "for each image: share of the steps with relaxed slopes of ReLUs that can switch; -1: 0.5",
+               .least = -1,
+               .most = 1},
+              {.name = "polish",
+               .type = ParamType::integer,
+               .initial = "-1",
+               .help = "for each image, not l2: sweeps that move one unit at a time to its other end; -1: 2",
+               .unit = "sweeps",
+               .least = -1,
+               .most = most_steps},
               {.name = "keep",
                .type = ParamType::choice,
                .initial = "loss",

@@ -35,6 +35,8 @@ struct Options {
   std::int64_t steps = 100;
   double step = 0.025;  ///< in units of the radius
   std::int64_t restarts = 1;
+  double soft = 0.5;         ///< per sample: share of the steps that see through ReLUs the set can switch
+  std::int64_t polish = 0;   ///< per sample, boxes: sweeps that move one unit at a time to its other end
   bool random_start = true;  ///< uniform in the set; otherwise every restart begins at the base weights
   Index batch = 0;           ///< universal: images a step, 0 = all
   bool keep_accuracy =
@@ -53,8 +55,9 @@ DenseDelta universal(const Network& network, const Dataset& data, const ThreatSe
 /// One perturbation for each image, as slack of the units (theory, 4b): the worst dW of a box given the signs
 /// s of the units' changes is R_ij s_i sgn(z_j), so ascent on s alone loses nothing; p = W z + b + s (R |z| +
 /// r). For the Frobenius ball p = W z + b + radius ||z||_2 u. Kept per image is the lowest margin min_{j !=
-/// y} f_y - f_j over all targets, steps and restarts. Sets: linf, relative, box, l2; the chosen layers must
-/// be dense (see check_per_sample).
+/// y} f_y - f_j, i.e. the largest margin drop, over all targets, steps, restarts and polish. The first `soft`
+/// of the steps use relaxed slopes of the ReLUs that the set can switch; restarts after the first jitter
+/// these slopes. Sets: linf, relative, box, l2; the chosen layers must be dense (see check_per_sample).
 SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
                        const Options& options, const Stream& stream);
 
