@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/bounds/bound.hpp>
@@ -63,7 +67,8 @@ VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value,
       before = std::min(before, pair_margins(n, j));
       after = std::min(after, pair_margins(n, j) - value(n, j));
     }
-    drop(n) = before - after;
+    // The subtractions round, too: outward.
+    drop(n) = before - after + 0x1p-51 * (std::abs(before) + std::abs(after));
   }
   return drop;
 }

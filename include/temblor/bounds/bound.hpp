@@ -42,7 +42,7 @@ const std::vector<BoundEntry>& bound_table();
 const BoundEntry& find_bound(std::string_view name);
 
 /// The margin drop that pairwise drops allow: margin - min_j (f^{yj} - value_j), per image. `pair_margins`
-/// [images x classes] holds f^{yj} of the base network.
+/// [images x classes] holds f^{yj} of the base network. Rounded outward.
 VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value,
                           const std::vector<std::int32_t>& labels);
 
