@@ -36,6 +36,7 @@ std::vector<Subcommand> checked(std::vector<Subcommand> table) {
 
 const std::vector<Subcommand>& subcommand_table() {
   static const std::vector<Subcommand> table = checked({
+      check_command(),
       export_command(),
       list_command(),
       help_command(),

@@ -2,6 +2,7 @@
 
 #include <support/result.hpp>
 
+#include <temblor/base/text.hpp>
 #include <temblor/campaign/result_file.hpp>
 
 namespace temblor::testing {
@@ -21,12 +22,13 @@ using Whole = std::vector<std::int64_t>;
 using Real = std::vector<double>;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-void write_common(const hdf5::File& file) {
+void write_common(const hdf5::File& file, double eps) {
   Matrix logits(2, 3);
   logits << 2.0F, 1.0F, 0.0F, 0.0F, 1.0F, 1.5F;
   write_samples(file, {10, 11}, {0, 1}, {"fp32", "int8"}, {&logits, &logits});
-  write_threats(file, {{"linf eps=0.001 layers=all biases=false", "linf", 1e-3, "all", false, 0},
-                       {"bits", "bits", 1, "0", false, 1}});
+  write_threats(file,
+                {{"linf eps=" + to_text(eps) + " layers=all biases=false", "linf", eps, "all", false, 0},
+                 {"bits", "bits", 1, "0", false, 1}});
   MatrixD value(2, 3);
   value << 0, 1.25, 1.5, 0.25, 0, 0.75;
   write_bound(file, {"interval", "sound", "theory, section 3", "outward", {0}, false, {1}, {"bits"}}, {value},
@@ -82,7 +84,7 @@ void write_margins(const hdf5::File& file) {
 void make_result(const std::string& path, int violated) {
   const auto file = hdf5::File::create(path);
   hdf5::stamp(file, result_filetype, result_major, result_minor);
-  write_common(file);
+  write_common(file, 1e-3);
   write_points(file);
   write_trials(file);
   write_margins(file);
@@ -90,10 +92,10 @@ void make_result(const std::string& path, int violated) {
                {{0, "interval", 0, 2, violated, 1e-9, 0.8, {0.1, 0.2, 0.3, 0.4, 0.8}, 0, 0, 1.0, 1.25}});
 }
 
-void make_bounds(const std::string& path) {
+void make_bounds(const std::string& path, double eps) {
   const auto file = hdf5::File::create(path);
   hdf5::stamp(file, bounds_filetype, result_major, result_minor);
-  write_common(file);
+  write_common(file, eps);
 }
 
 }  // namespace temblor::testing
