@@ -39,6 +39,7 @@ const std::vector<Subcommand>& subcommand_table() {
       check_command(),
       export_command(),
       list_command(),
+      train_command(),
       help_command(),
   });
   return table;

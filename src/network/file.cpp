@@ -169,7 +169,7 @@ void write_layer(const hdf5::Group& layers, const Network& network, int index) {
   }
 }
 
-void write_all(const Network& network, const std::string& path) {
+void write_all(const Network& network, const std::string& path, const Provenance& provenance) {
   const hdf5::File file = hdf5::File::create(path);
   hdf5::stamp(file, filetype, major_version, minor_version);
   const std::vector<std::int64_t> shape(network.input().dims.begin(), network.input().dims.end());
@@ -179,18 +179,22 @@ void write_all(const Network& network, const std::string& path) {
   file.set<double>("std", network.scaling().std);
   const hdf5::Group layers = file.create_group("layers");
   for (int i = 0; i < static_cast<int>(network.nodes().size()); ++i) write_layer(layers, network, i);
+  if (!provenance.empty()) {
+    const hdf5::Group group = file.create_group("provenance");
+    for (const auto& [name, text] : provenance) group.set_text(name, text);
+  }
   file.sync();
   file.close();
 }
 
 }  // namespace
 
-void save_network(const Network& network, const std::string& path) {
+void save_network(const Network& network, const std::string& path, const Provenance& provenance) {
   // The name appears only when the contents are on disk: a crash or a full disk leaves an older network as it
   // was.
   const std::string temporary = path + ".tmp" + std::to_string(::getpid());
   try {
-    write_all(network, temporary);
+    write_all(network, temporary, provenance);
     if (std::rename(temporary.c_str(), path.c_str()) != 0) {
       input_error("cannot write '" + path + "'", std::strerror(errno), "check the path and the permissions");
     }

@@ -17,18 +17,18 @@ const std::vector<OptimizerEntry>& optimizer_table() {
     const ParamSpec decay =
         real("weight-decay", "0", "adds this times the weight to its gradient (biases are left alone)", 0, 1);
     std::vector<OptimizerEntry> entries = {
-        {"sgd",
-         "v = momentum v + g; w -= lr v",
-         0.1,
-         {real("momentum", "0.9", "share of the last step that is kept", 0, 0.9999), decay},
-         make_sgd},
         {"adam",
          "m, s = running means of g, g^2, bias-corrected; w -= lr m / (sqrt(s) + epsilon)",
-         0.001,
+         0.002,
          {real("beta1", "0.9", "decay of the running mean of g", 0, 0.9999),
           real("beta2", "0.999", "decay of the running mean of g^2", 0, 0.999999),
           real("epsilon", "1e-8", "keeps the division finite", 1e-30, 1), decay},
          make_adam},
+        {"sgd",
+         "v = momentum v + g; w -= lr v",
+         0.05,
+         {real("momentum", "0.9", "share of the last step that is kept", 0, 0.9999), decay},
+         make_sgd},
     };
     for (const auto& entry : entries) {
       ensure(!entry.name.empty() && !entry.help.empty() && entry.rate > 0 && entry.make,

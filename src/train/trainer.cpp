@@ -8,6 +8,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/evaluate/evaluator.hpp>
 #include <temblor/train/trainer.hpp>
 
 namespace temblor {
@@ -195,9 +196,8 @@ std::int64_t count_correct(const Network& network, const Dataset& data) {
   const Matrix answers = logits(network, network.view(), data.images, true);
   std::int64_t correct = 0;
   for (Index image = 0; image < answers.rows(); ++image) {
-    Index best = 0;
-    answers.row(image).maxCoeff(&best);
-    correct += answers.row(image).allFinite() && best == data.labels[static_cast<std::size_t>(image)] ? 1 : 0;
+    const std::int32_t answer = predict(answers.row(image).data(), answers.cols());
+    correct += answer == data.labels[static_cast<std::size_t>(image)] ? 1 : 0;
   }
   return correct;
 }

@@ -9,5 +9,6 @@ Subcommand check_command();
 Subcommand export_command();
 Subcommand list_command();
 Subcommand help_command();
+Subcommand train_command();
 
 }  // namespace temblor::cli

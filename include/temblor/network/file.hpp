@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <temblor/network/network.hpp>
 
@@ -15,7 +17,11 @@ namespace temblor {
 ///   /layers/<i>/weight  float [outputs x inputs], for weighted kinds; /layers/<i>/bias float [outputs],
 ///   optional
 /// Readers ignore unknown attributes and objects. Missing scale, mean, std mean 1/255, 0, 1.
-void save_network(const Network& network, const std::string& path);
+/// How a network came to be, as (name, text) pairs.
+using Provenance = std::vector<std::pair<std::string, std::string>>;
+
+/// `provenance` becomes text attributes of the group /provenance, which is left out when there is none.
+void save_network(const Network& network, const std::string& path, const Provenance& provenance = {});
 /// Bad-input error naming file and object for anything missing, misshapen, misspelt, NaN or infinite.
 Network load_network(const std::string& path);
 

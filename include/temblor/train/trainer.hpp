@@ -25,9 +25,9 @@ struct TrainingPlan {
   std::uint64_t seed = 1;
   std::string loss = "cross-entropy";
   Params loss_params{};
-  std::string optimizer = "sgd";
+  std::string optimizer = "adam";
   Params optimizer_params{};
-  double rate = 0.1;  ///< learning rate before the schedule
+  double rate = 0.002;  ///< learning rate before the schedule
   std::string schedule = "cosine";
   Params schedule_params{};
 };
