@@ -4,12 +4,17 @@
 #include <cmath>
 #include <limits>
 
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
 namespace temblor {
 namespace {
 
 constexpr double unit_roundoff = 0x1p-24;
-/// Sums beyond this may overflow in one order of additions and not in another.
-constexpr double largest_sum = 1e38;
+/// Golden sums beyond this leave changes no room to grow before they overflow.
+constexpr double largest_sum = 1e37;
+
+constexpr Index block = 64;
 
 /// To float, never below.
 float up(double value) {
@@ -41,8 +46,49 @@ bool finite(const Values& values) {
   return (values.array() - values.array() == 0.0F).all();
 }
 
+/// Partial sums of every unit for every image: the sum of their magnitudes, [outputs x images], and the
+/// largest.
+double add_paths(const Matrix& input, const Weights& weights, bool first_stage, Matrix& path) {
+  const Index units = weights.weight.rows();
+  const Matrix columns = weights.weight.transpose();
+  path.resize(units, input.rows());
+  std::vector<double> largest(static_cast<std::size_t>((input.rows() + block - 1) / block), 0.0);
+  const auto run = [&](Index b) {
+    const Index first = b * block;
+    const Index count = std::min(block, input.rows() - first);
+    Matrix total = Matrix::Zero(count, units);
+    Vector sum(units);
+    for (Index n = 0; n < count; ++n) {
+      if (weights.bias.size() != 0) {
+        sum = weights.bias;
+      } else {
+        sum.setZero();
+      }
+      float* add = total.data() + n * units;
+      if (!first_stage) total.row(n) = sum.cwiseAbs().transpose();
+      for (Index k = 0; k < columns.rows(); ++k) {
+        const float z = input(first + n, k);
+        if (first_stage && z == 0.0F) continue;
+        const float* w = columns.data() + k * units;
+        for (Index i = 0; i < units; ++i) {
+          sum[i] += w[i] * z;
+          add[i] += std::fabs(sum[i]);
+        }
+      }
+    }
+    largest[static_cast<std::size_t>(b)] = total.maxCoeff();
+    path.middleCols(first, count) = total.transpose();
+  };
+  // Isolated: a worker that waits here must not start another trial with the same scratch.
+  tbb::this_task_arena::isolate(
+      [&] { tbb::parallel_for(Index{0}, static_cast<Index>(largest.size()), run); });
+  const double bias =
+      weights.bias.size() != 0 ? static_cast<double>(weights.bias.cwiseAbs().maxCoeff()) : 0.0;
+  return std::max(bias, *std::max_element(largest.begin(), largest.end()));
+}
+
 Chain::Stage make_stage(const Network& network, const Golden& golden, const Matrix& images,
-                        std::pair<int, int> nodes) {
+                        std::pair<int, int> nodes, bool first_stage) {
   Chain::Stage stage;
   stage.node = nodes.first;
   if (nodes.second >= 0)
@@ -51,49 +97,34 @@ Chain::Stage make_stage(const Network& network, const Golden& golden, const Matr
   const Matrix& input = golden.activations.of(node.inputs[0], images);
   stage.input = input.transpose();
   stage.before = golden.activations.outputs[static_cast<std::size_t>(nodes.first)].transpose();
-  const Weights& weights = network.weights(node.weights);
-  double most_norm = 0;
-  double largest_row = 0;
-  for (Index n = 0; n < input.rows(); ++n) {
-    stage.input_norm.push_back(up(input.row(n).cast<double>().norm()));
-    most_norm = std::max(most_norm, static_cast<double>(stage.input_norm.back()));
-  }
   for (Index j = 0; j < stage.input.rows(); ++j)
     stage.input_max.push_back(stage.input.row(j).cwiseAbs().maxCoeff());
-  for (Index i = 0; i < weights.weight.rows(); ++i) {
-    stage.row_norm.push_back(up(weights.weight.row(i).cast<double>().norm()));
-    const double bias = weights.bias.size() != 0 ? std::fabs(static_cast<double>(weights.bias(i))) : 0.0;
-    largest_row = std::max(largest_row, static_cast<double>(stage.row_norm.back()) * most_norm + bias);
-  }
-  stage.most = largest_row;
-  stage.kappa = up(2.1 * (static_cast<double>(weights.weight.cols()) + 26) * unit_roundoff);
+  stage.most = add_paths(input, network.weights(node.weights), first_stage, stage.path);
   return stage;
 }
 
 /// reach, B and K of every stage, from the last to the first.
-void add_rounding(const Network& network, const Golden& golden, const Matrix& images, Chain& chain) {
+void add_rounding(const Network& network, Index images, Chain& chain) {
   const Index classes = network.classes();
   MatrixD above = MatrixD::Identity(classes, classes);
-  VectorD rounding = VectorD::Zero(images.rows());
-  double kappas = 0;
+  VectorD rounding = VectorD::Zero(images);
+  double factor_above = 0;
   double growth = 1;
   for (std::size_t m = chain.stages.size(); m-- > 0;) {
     Chain::Stage& stage = chain.stages[m];
     const Network::Node& node = network.nodes()[static_cast<std::size_t>(stage.node)];
-    const Weights& weights = network.weights(node.weights);
+    const Matrix& weight = network.weights(node.weights).weight;
     const VectorD reach = above.colwise().maxCoeff().transpose();
     for (Index i = 0; i < reach.size(); ++i) stage.reach.push_back(up(reach(i)));
     for (Index n = 0; n < rounding.size(); ++n) stage.rounding.push_back(up(rounding(n)));
-    stage.kappa_above = up(kappas);
-    const MatrixD size = weights.weight.cast<double>().cwiseAbs();
-    const Matrix& input = golden.activations.of(node.inputs[0], images);
-    const double kappa = stage.kappa;
-    const double bias = weights.bias.size() != 0 ? reach.dot(weights.bias.cast<double>().cwiseAbs()) : 0.0;
-    const VectorD pull = size.transpose() * reach;
-    for (Index n = 0; n < rounding.size(); ++n)
-      rounding(n) += kappa * (input.row(n).cast<double>().cwiseAbs().dot(pull.transpose()) + bias);
-    kappas += kappa;
+    stage.factor_above = up(factor_above);
     stage.growth = growth;
+
+    const MatrixD size = weight.cast<double>().cwiseAbs();
+    const VectorD pull = size.transpose() * reach;
+    rounding += unit_roundoff * (2.0 * stage.path.cast<double>().transpose() * reach +
+                                 48.0 * stage.input.cast<double>().cwiseAbs().transpose() * pull);
+    factor_above += 2.0 * (static_cast<double>(weight.cols()) + 26) * unit_roundoff;
     growth *= std::max(1.0, size.rowwise().sum().maxCoeff());
     above = above * size;
   }
@@ -111,10 +142,10 @@ std::unique_ptr<const Chain> make_chain(const Network& network, const Dataset& d
   auto made = std::make_unique<Chain>();
   Chain& chain = *made;
   for (const auto& pair : nodes) {
-    chain.stages.push_back(make_stage(network, golden, data.images, pair));
+    chain.stages.push_back(make_stage(network, golden, data.images, pair, chain.stages.empty()));
     if (!(chain.stages.back().most < largest_sum)) return nullptr;
   }
-  add_rounding(network, golden, data.images, chain);
+  add_rounding(network, data.images.rows(), chain);
   const Matrix& logits = golden.logits();
   for (Index n = 0; n < logits.rows(); ++n) {
     float first = -std::numeric_limits<float>::infinity();

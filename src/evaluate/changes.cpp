@@ -12,9 +12,8 @@ using State = Evaluator::Scratch::State;
 using Stage = Chain::Stage;
 
 constexpr float unit_roundoff = 0x1p-24F;
-/// Sums beyond this may overflow in one order of additions and not in another; golden sums are at most as
-/// large.
-constexpr double largest_sum = 1e38;
+/// Changes beyond this may make sums overflow in one order of additions and not in another.
+constexpr double largest_change = 2.5e38;
 constexpr Index strip = 1024;  // images whose temporaries stay in the first-level cache
 
 /// All changes of one unit.
@@ -42,10 +41,12 @@ struct Work {
   Index input_of(const Change& of) const { return static_cast<Index>(of.index) % stage().input.rows(); }
 };
 
-/// Whether every sum of the perturbed network, in any order, stays far from overflow.
-bool bounded(const Work& work) {
+/// Where sums of the perturbed network may overflow in one order of additions and not in another.
+enum class Overflow { nowhere, above, here };
+
+Overflow overflow(const Work& work) {
   const std::vector<Stage>& stages = work.chain.stages;
-  double largest = 0;
+  double total = 0;
   VectorD spread;  // largest magnitude by which the next stage's sums grow
   for (const Moved& moved : work.moved) {
     double size = 0;
@@ -54,97 +55,111 @@ bool bounded(const Work& work) {
       size += std::fabs(static_cast<double>(work.change(change))) *
               static_cast<double>(work.stage().input_max[input]);
     }
-    if (!(size < largest_sum)) return false;
-    largest += size;
-    if (work.last()) continue;
-    const auto column = weights_of(work.base, stages[work.index + 1]).weight.col(moved.unit);
-    if (spread.size() == 0) spread = VectorD::Zero(column.size());
-    spread += size * column.cast<double>().cwiseAbs();
+    if (!(size < largest_change)) return Overflow::here;
+    total += size;
   }
-  if (largest * work.stage().growth < largest_sum) return true;
+  if (total * work.stage().growth < largest_change) return Overflow::nowhere;
   for (std::size_t k = work.index; k + 1 < stages.size(); ++k) {
-    if (k > work.index)
-      spread = weights_of(work.base, stages[k + 1]).weight.cast<double>().cwiseAbs() * spread;
-    if (!(spread.maxCoeff() < largest_sum)) return false;
+    const MatrixD weight = weights_of(work.base, stages[k + 1]).weight.cast<double>().cwiseAbs();
+    if (k == work.index) {
+      spread = VectorD::Zero(weight.rows());
+      for (const Moved& moved : work.moved) spread += total * weight.col(moved.unit);
+    } else {
+      spread = weight * spread;
+    }
+    if (!(spread.maxCoeff() < largest_change)) return Overflow::above;
   }
-  return true;
+  return Overflow::nowhere;
 }
 
-/// New output of one unit (after the activation) for images [first, first + count), its change, the error
-/// bound of the logits added to `bound`, and whether the image notices at all.
-void move_strip(const Work& work, const Moved& moved, Index first, Index count, float* value, float* change,
-                float* bound, unsigned char* notices) {
+/// Temporaries of a strip of images.
+struct Strip {
+  float value[strip];   ///< of one unit after the activation
+  float change[strip];  ///< of one unit
+  float size[strip];
+  float low[strip];
+  float high[strip];
+  float bound[strip];  ///< error bound of the logits
+  std::int32_t notices[strip];
+  std::int32_t keep[strip];
+};
+
+/// Moves one unit for images [first, first + count): its new value and change, and what it adds to the error
+/// bound.
+void move_unit(const Work& work, const Moved& moved, Index first, Index count, Strip& at) {
   const Stage& stage = work.stage();
   const auto unit = static_cast<std::size_t>(moved.unit);
-  const Weights& weights = weights_of(work.base, stage);
-  const float bias = weights.bias.size() != 0 ? std::fabs(weights.bias(moved.unit)) : 0.0F;
-  const float norm = stage.row_norm[unit];
-  const float* input_norm = stage.input_norm.data() + first;
-  std::copy_n(&stage.before(moved.unit, first), count, value);
-  float* size = change;  // S + D, until the change itself is known
-  for (Index n = 0; n < count; ++n) size[n] = norm * input_norm[n] + bias;
+  std::copy_n(&stage.before(moved.unit, first), count, at.value);
+  std::fill_n(at.size, count, 0.0F);
   for (const Change& one : moved.changes) {
     const float delta = work.change(one);
-    const float reach = std::fabs(delta);
     const float* input = &stage.input(work.input_of(one), first);
     for (Index n = 0; n < count; ++n) {
-      value[n] += delta * input[n];
-      size[n] += reach * std::fabs(input[n]);
-      notices[n] = static_cast<unsigned char>(notices[n] | (input[n] != 0.0F ? 1 : 0));
+      at.value[n] += delta * input[n];
+      at.size[n] += std::fabs(delta * input[n]);
+      at.notices[n] |= input[n] != 0.0F ? 1 : 0;
     }
   }
-  if (stage.activation != nullptr) stage.activation->apply(value, count);
+  const auto changes = static_cast<float>(moved.changes.size());
+  const float steps = static_cast<float>(stage.input.rows()) + changes + 2;
+  const float* path = &stage.path(moved.unit, first);
+  for (Index n = 0; n < count; ++n) {
+    at.size[n] = unit_roundoff * (2 * path[n] + steps * at.size[n] + (changes + 2) * std::fabs(at.value[n]));
+    at.low[n] = at.value[n] - at.size[n];
+    at.high[n] = at.value[n] + at.size[n];
+  }
+  if (stage.activation != nullptr) {
+    stage.activation->apply(at.value, count);
+    stage.activation->apply(at.low, count);
+    stage.activation->apply(at.high, count);
+  }
   const float* golden = &work.chain.after(work.index)(moved.unit, first);
-  const float kappa = stage.kappa;
-  const float above = stage.kappa_above;
+  const float above = stage.factor_above;
   const float reach = stage.reach[unit];
   for (Index n = 0; n < count; ++n) {
-    const float by = value[n] - golden[n];
-    const float error = kappa * size[n] + 16 * unit_roundoff * std::fabs(value[n]) + above * std::fabs(by);
-    bound[n] += reach * error;
-    change[n] = by;
+    at.change[n] = at.value[n] - golden[n];
+    // A monotone activation may be flatter than its Lipschitz constant: no error where a ReLU stays dead.
+    const float error = std::min(at.size[n], at.high[n] - at.low[n]);
+    at.bound[n] +=
+        reach * (error + 16 * unit_roundoff * std::fabs(at.value[n]) + above * std::fabs(at.change[n]));
+    at.keep[n] |= at.change[n] != 0.0F ? 1 : 0;
   }
 }
 
 /// Finds the affected images: state.rows, state.bound, and per unit state.change (the last layer: the new
-/// value).
+/// value). Images that notice but do not move are kept when rounding alone could move their prediction.
 void find_affected(const Work& work, State& state) {
   const auto images = static_cast<std::size_t>(work.base.data.size());
   const std::size_t units = work.moved.size();
   state.rows.resize(images);
   state.bound.resize(images);
   state.change.resize(units * images);
-  state.strip.resize(2 * units * static_cast<std::size_t>(strip));
-  float bound[strip];
-  unsigned char flags[strip];
+  state.strip.resize(units * static_cast<std::size_t>(strip));
+  Strip at;
   std::size_t found = 0;
   for (Index first = 0; first < work.base.data.size(); first += strip) {
     const Index count = std::min(strip, work.base.data.size() - first);
-    std::copy_n(work.stage().rounding.data() + first, count, bound);
-    std::fill_n(flags, count, static_cast<unsigned char>(0));
+    std::copy_n(work.stage().rounding.data() + first, count, at.bound);
+    std::fill_n(at.notices, count, 0);
+    std::fill_n(at.keep, count, 0);
     for (std::size_t u = 0; u < units; ++u) {
-      float* value = state.strip.data() + 2 * u * static_cast<std::size_t>(strip);
-      move_strip(work, work.moved[u], first, count, value, value + strip, bound, flags);
+      move_unit(work, work.moved[u], first, count, at);
+      std::copy_n(work.last() ? at.value : at.change, count,
+                  state.strip.data() + u * static_cast<std::size_t>(strip));
     }
     const float* gap = work.chain.gap.data() + first;
     for (Index n = 0; n < count; ++n) {
-      bound[n] *= 1.05F;
-      flags[n] = static_cast<unsigned char>(flags[n] & (gap[n] <= 2 * bound[n] ? 1 : 0));
-    }
-    for (std::size_t u = 0; u < units; ++u) {
-      const float* change = state.strip.data() + (2 * u + 1) * static_cast<std::size_t>(strip);
-      for (Index n = 0; n < count; ++n)
-        flags[n] = static_cast<unsigned char>(flags[n] | (change[n] != 0.0F ? 1 : 0));
+      at.bound[n] *= 1.05F;
+      at.keep[n] |= at.notices[n] & (gap[n] <= 2 * at.bound[n] ? 1 : 0);
     }
     const std::size_t kept = found;
     for (Index n = 0; n < count; ++n) {
       state.rows[found] = static_cast<std::int32_t>(first + n);
-      state.bound[found] = bound[n];
-      found += flags[n];
+      state.bound[found] = at.bound[n];
+      found += static_cast<std::size_t>(at.keep[n]);
     }
     for (std::size_t u = 0; u < units; ++u) {
-      const float* from =
-          state.strip.data() + (2 * u + (work.last() ? 0 : 1)) * static_cast<std::size_t>(strip);
+      const float* from = state.strip.data() + u * static_cast<std::size_t>(strip);
       float* to = state.change.data() + u * images;
       for (std::size_t r = kept; r < found; ++r) to[r] = from[state.rows[r] - first];
     }
@@ -216,40 +231,45 @@ void carry_up(const Work& work, State& state) {
   }
 }
 
-/// Whether logits that may each be off by `bound` leave the prediction, or the golden class's place among the
-/// first five, open.
-bool undecided(const float* logits, Index classes, float bound, std::int32_t golden) {
-  float first = logits[0];
-  float second = -std::numeric_limits<float>::infinity();
+/// Whether logits that may be off by bound * inexact[j] (0 or 1) leave the prediction, or the golden class's
+/// place among the first five, open. Exact logits compare exactly, ties included.
+bool undecided(const float* logits, const float* inexact, Index classes, float bound, std::int32_t golden) {
   Index best = 0;
-  for (Index j = 1; j < classes; ++j) {
-    second = std::max(second, std::min(first, logits[j]));
-    best = logits[j] > first ? j : best;
-    first = std::max(first, logits[j]);
-  }
-  if (!(first - second > 2 * bound)) return true;
+  for (Index j = 1; j < classes; ++j) best = logits[j] > logits[best] ? j : best;
+  const auto open = [&](Index a, Index b) {
+    const float width = bound * (inexact[a] + inexact[b]);
+    return width > 0 && !(std::fabs(logits[a] - logits[b]) > width);
+  };
+  bool any = false;
+  for (Index j = 0; j < classes; ++j) any = any || (j != best && open(best, j));
+  if (any) return true;
   if (best == golden || classes <= 5) return false;
   Index surely = 0;
   Index perhaps = 0;
   for (Index j = 0; j < classes; ++j) {
     if (j == golden) continue;
-    surely += logits[j] > logits[golden] + 2 * bound ? 1 : 0;
-    perhaps += logits[j] >= logits[golden] - 2 * bound ? 1 : 0;
+    const bool before = logits[j] > logits[golden] || (logits[j] == logits[golden] && j < golden);
+    surely += before && !open(j, golden) ? 1 : 0;
+    perhaps += before || open(j, golden) ? 1 : 0;
   }
   return surely < 5 && perhaps >= 5;
 }
 
-/// Infers undecided images exactly.
-void decide(const Work& work, const SparseDelta& delta, State& state) {
+/// Infers undecided images exactly, or all affected ones.
+void decide(const Work& work, const SparseDelta& delta, bool all, State& state) {
   const Index classes = work.base.network.classes();
+  state.inexact.assign(static_cast<std::size_t>(classes), work.last() ? 0.0F : 1.0F);
+  if (work.last()) {
+    for (const Index unit : state.units) state.inexact[static_cast<std::size_t>(unit)] = 1.0F;
+  }
   state.affected.swap(state.rows);
   state.rows.clear();
   state.places.clear();
   for (std::size_t r = 0; r < state.affected.size(); ++r) {
     const std::int32_t row = state.affected[r];
     const float* logits = state.logits.data() + static_cast<Index>(r) * classes;
-    if (!undecided(logits, classes, state.bound[r],
-                   work.base.golden.prediction[static_cast<std::size_t>(row)]))
+    if (!all && !undecided(logits, state.inexact.data(), classes, state.bound[r],
+                           work.base.golden.prediction[static_cast<std::size_t>(row)]))
       continue;
     state.rows.push_back(row);
     state.places.push_back(static_cast<Index>(r));
@@ -286,16 +306,17 @@ bool infer_changes(const Baseline& base, const Chain& chain, const SparseDelta& 
     state.units.push_back(unit);
     from = to;
   }
-  if (!bounded(work)) return false;
+  const Overflow where = overflow(work);
+  if (where == Overflow::here) return false;
   find_affected(work, state);
   const Index classes = base.network.classes();
   state.logits.resize(state.rows.size() * static_cast<std::size_t>(classes));
   if (work.last()) {
     replace_logits(work, state);
-  } else {
+  } else if (where == Overflow::nowhere) {
     carry_up(work, state);
   }
-  decide(work, delta, state);
+  decide(work, delta, where != Overflow::nowhere, state);
   for (std::size_t r = 0; r < state.rows.size(); ++r)
     tally.add(state.rows[r], state.logits.data() + static_cast<Index>(r) * classes);
   return true;

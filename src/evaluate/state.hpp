@@ -41,6 +41,7 @@ struct Evaluator::Scratch::State {
   std::vector<float> bound;    ///< [rows]: error bound of the logits
   std::vector<float> change;   ///< [units x images], the first rows.size() of each: change of a unit's output
   std::vector<float> strip;    ///< temporaries of a strip of images
+  std::vector<float> inexact;  ///< [classes]: 1 where a logit is only known to within its bound
   std::vector<float> columns;  ///< [units x outputs]: weights of the next layer
   std::vector<float> ping, pong;       ///< activations of a block
   std::vector<std::int32_t> affected;  ///< rows, while some are inferred exactly
