@@ -2,6 +2,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/campaign/result_file.hpp>
+#include <temblor/campaign/trial_columns.hpp>
 #include <temblor/evaluate/evaluator.hpp>
 
 namespace temblor {
@@ -80,36 +81,20 @@ std::vector<TrialRow> read_trials(const hdf5::File& file, std::size_t points) {
   Table table(file, "/trials/");
   const auto point = table.column<std::int64_t>("point");
   std::vector<TrialRow> rows(point.size());
-  const auto whole = [&](const char* name, std::int64_t TrialRow::*member) {
-    const auto values = table.column<std::int64_t>(name);
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
-  };
-  const auto real = [&](const char* name, double TrialRow::*member) {
-    const auto values = table.column<double>(name);
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
-  };
   const auto outcome = table.column<std::uint8_t>("outcome");
   for (std::size_t i = 0; i < rows.size(); ++i) {
     check_row(file, "/trials/point", point[i], points);
     rows[i].point = point[i];
     rows[i].outcome = outcome[i] == 1 ? Outcome::done : Outcome::failed;
   }
-  whole("trial", &TrialRow::trial);
-  whole("changed_weights", &TrialRow::changed_weights);
-  whole("flipped_bits", &TrialRow::flipped_bits);
-  real("linf", &TrialRow::linf);
-  real("l2", &TrialRow::l2);
-  real("relative", &TrialRow::relative);
-  whole("correct", &TrialRow::correct);
-  whole("argmax_correct", &TrialRow::argmax_correct);
-  whole("changed", &TrialRow::changed);
-  whole("changed_top5", &TrialRow::changed_top5);
-  whole("broken", &TrialRow::broken);
-  whole("fixed", &TrialRow::fixed);
-  whole("no_prediction", &TrialRow::no_prediction);
-  real("drop_sum", &TrialRow::drop_sum);
-  real("drop_max", &TrialRow::drop_max);
-  whole("worst_sample", &TrialRow::worst_sample);
+  for (const auto& [name, member] : trial_whole_columns) {
+    const auto values = table.column<std::int64_t>(name);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
+  }
+  for (const auto& [name, member] : trial_real_columns) {
+    const auto values = table.column<double>(name);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
+  }
   return rows;
 }
 

@@ -121,6 +121,18 @@ template void write_item(const hdf5::Group&, const std::string&, std::span<const
 template void write_item(const hdf5::Group&, const std::string&, std::span<const float>, const hdf5::Dims&);
 template void write_item(const hdf5::Group&, const std::string&, std::span<const double>, const hdf5::Dims&);
 
+template <class T>
+void create_item(const hdf5::Group& file, const std::string& path, const hdf5::Dims& dims) {
+  const auto& spec = find_dataset(path);
+  ensure(spec.type == element_of<T>() && spec.dims.size() == dims.size(), "type and rank of " + path);
+  file.create<T>(path, dims, T{}, hdf5::Layout::compressed);
+  describe(file, path, spec);
+}
+
+template void create_item<std::int32_t>(const hdf5::Group&, const std::string&, const hdf5::Dims&);
+template void create_item<std::int64_t>(const hdf5::Group&, const std::string&, const hdf5::Dims&);
+template void create_item<double>(const hdf5::Group&, const std::string&, const hdf5::Dims&);
+
 void write_item(const hdf5::Group& file, const std::string& path, const std::vector<std::string>& values) {
   const auto& spec = find_dataset(path);
   ensure(spec.type == Element::text && (!spec.dims.empty() || values.size() == 1),

@@ -4,6 +4,7 @@
 #include <temblor/base/build.hpp>
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/campaign/schema.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/help.hpp>
 #include <temblor/cli/parse.hpp>
@@ -44,11 +45,12 @@ std::string paragraphs(const std::string& text) {
 
 int run_help(const Arguments& arguments, const Streams& streams) {
   const int forms = static_cast<int>(arguments.flag("markdown")) + static_cast<int>(arguments.flag("man")) +
-                    static_cast<int>(arguments.flag("bash-completion"));
+                    static_cast<int>(arguments.flag("bash-completion")) +
+                    static_cast<int>(arguments.flag("result-file"));
   const auto name = arguments.positional("SUBCOMMAND");
   if (forms > 1)
     usage_error("more than one output form is asked for", "",
-                "give one of --markdown, --man, --bash-completion");
+                "give one of --markdown, --man, --bash-completion, --result-file");
   if (forms == 1 && name)
     usage_error("stray argument '" + *name + "'", "the reference covers all subcommands", "leave it out");
   if (arguments.flag("markdown")) {
@@ -57,6 +59,8 @@ int run_help(const Arguments& arguments, const Streams& streams) {
     streams.out << man_page();
   } else if (arguments.flag("bash-completion")) {
     streams.out << bash_completion();
+  } else if (arguments.flag("result-file")) {
+    streams.out << result_reference();
   } else {
     streams.out << (name ? help_text(find_subcommand(*name)) : overview());
   }
@@ -127,7 +131,10 @@ Subcommand help_command() {
                        .value = "",
                        .help = "the command reference as Markdown (docs/commands.md)"},
                       {.name = "man", .value = "", .help = "the command reference as a manual page"},
-                      {.name = "bash-completion", .value = "", .help = "completion for bash, to be sourced"}},
+                      {.name = "bash-completion", .value = "", .help = "completion for bash, to be sourced"},
+                      {.name = "result-file",
+                       .value = "",
+                       .help = "reference of the result file as Markdown (docs/result-file.md)"}},
           .run = run_help};
 }
 

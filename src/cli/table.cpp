@@ -36,6 +36,9 @@ std::vector<Subcommand> checked(std::vector<Subcommand> table) {
 
 const std::vector<Subcommand>& subcommand_table() {
   static const std::vector<Subcommand> table = checked({
+      run_command(),
+      plan_command(),
+      replay_command(),
       check_command(),
       export_command(),
       list_command(),

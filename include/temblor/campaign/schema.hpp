@@ -60,6 +60,9 @@ template <class T>
 void write_item(const hdf5::Group& file, const std::string& path, std::span<const T> values,
                 const hdf5::Dims& dims);
 void write_item(const hdf5::Group& file, const std::string& path, const std::vector<std::string>& values);
+/// Creates one dataset of the schema, to be filled by write_slab.
+template <class T>
+void create_item(const hdf5::Group& file, const std::string& path, const hdf5::Dims& dims);
 /// Attaches the dimension scales of every schema dataset the file has.
 void attach_scales(const hdf5::Group& file);
 

@@ -10,5 +10,8 @@ Subcommand export_command();
 Subcommand list_command();
 Subcommand help_command();
 Subcommand train_command();
+Subcommand plan_command();
+Subcommand replay_command();
+Subcommand run_command();
 
 }  // namespace temblor::cli

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <temblor/campaign/result_file.hpp>
+#include <temblor/network/network.hpp>
+
+namespace temblor {
+
+struct ReplayRequest {
+  std::string file;
+  std::int64_t point = 0;
+  std::int64_t trial = 0;
+  std::optional<std::int64_t> sample{};    ///< row of /samples; the trial's worst one when empty
+  std::optional<std::string> network{};    ///< where the network is now
+  std::optional<std::string> directory{};  ///< where the data are now
+};
+
+/// One trial made again.
+struct Replay {
+  std::string description;  ///< "weight-pgd eps=0.001 layers=all format=fp32"
+  TrialRow stored;
+  TrialRow again;
+  std::string message;       ///< why the trial failed, when it did
+  std::int64_t sample = -1;  ///< row of /samples
+  double drop = 0;           ///< margin drop of that image
+  bool per_sample = false;
+  std::optional<Network> broken;  ///< the perturbed network (for per-sample attacks the one that image sees)
+};
+
+/// Rebuilds one trial from the result file alone and its inputs. Bad-input errors name the file that changed
+/// since; usage errors a point, trial or sample out of range.
+Replay replay(const ReplayRequest& request);
+
+/// Whether two rows agree in every bit that is a result (NaN equals NaN).
+bool same_trial(const TrialRow& a, const TrialRow& b);
+
+}  // namespace temblor

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+
+#include <temblor/campaign/partial_file.hpp>
+#include <temblor/campaign/plan.hpp>
+#include <temblor/evaluate/evaluator.hpp>
+
+namespace temblor {
+
+struct RunOptions {
+  int threads = 0;                   ///< 0: all processors
+  bool full = false;                 ///< every trial by full re-inference: the same results, slower
+  std::ostream* words = nullptr;     ///< notes to people, or null
+  std::ostream* progress = nullptr;  ///< a terminal, or null
+  std::string command_line{};        ///< for /provenance
+};
+
+enum class RunState {
+  finished,    ///< the result file is complete
+  already,     ///< it was complete before, nothing was done
+  interrupted  ///< stopped on request; the same command goes on
+};
+
+struct RunReport {
+  RunState state = RunState::finished;
+  std::size_t blocks_done = 0;
+  std::size_t blocks = 0;
+};
+
+/// Runs what is missing of a campaign and writes `output`: running trials go to `output`.partial, see
+/// PartialFile. At the end blocks are folded in index order, bounds are computed and compared, the result is
+/// written under another name, synced and renamed. Every dataset outside /provenance and /timing depends on
+/// the plan alone. Errors: another campaign's file in the way, another process at work, a full disk (what is
+/// done stays in `output`.partial).
+RunReport run_campaign(const Plan& plan, const std::string& output, const RunOptions& options);
+
+/// One trial, drawn and evaluated.
+struct TrialRun {
+  TrialRow row;
+  bool per_sample = false;  ///< a perturbation of its own for every image
+  std::string message;      ///< why the trial failed
+  Perturbation perturbation;
+};
+
+/// Draws and evaluates one trial. A temblor::Error of the attack that is not internal makes a failed trial;
+/// `samples` is then left alone.
+TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
+                   const Evaluator& evaluator, bool full, Evaluator::Scratch& scratch, TrialSamples& samples);
+/// Size of a perturbation; for per-sample ones the size of what image `sample` sees.
+Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
+                         std::int64_t sample);
+
+/// Folds the blocks of a complete partial file into the result file `path`, with bounds and checks. Returns
+/// false when a stop was asked for meanwhile.
+bool compact(const Plan& plan, const PartialFile& partial, const std::string& path,
+             const RunOptions& options);
+
+}  // namespace temblor

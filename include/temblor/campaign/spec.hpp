@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <temblor/attacks/attack.hpp>
+#include <temblor/data/dataset.hpp>
+
+namespace temblor {
+
+/// One [[attack]] table: a grid of points.
+struct AttackSpec {
+  std::string name;
+  std::vector<double> severity;                 ///< in the unit of the attack's quantity
+  std::vector<std::string> layers{"all"};       ///< "all", "0+2", or names joined by '+'
+  std::vector<std::string> format{"fp32"};      ///< table names
+  std::optional<std::int64_t> trials{};         ///< per point; the campaign's when empty
+  std::map<std::string, std::string> params{};  ///< as given, by name
+  std::string where{};                          ///< "spec.toml:12" or "command line", for errors
+};
+
+/// A campaign, resolved: everything that `temblor run` needs to know, and nothing that cannot change results
+/// but the places of files.
+struct Spec {
+  std::string title{};
+  std::uint64_t seed = 1;
+  std::int64_t trials = 1;
+  std::string network{};  ///< file
+  DataRequest data{};
+  std::vector<AttackSpec> attacks{};
+  std::vector<std::string> bounds{};
+  bool arithmetic = true;  ///< bounds also for what float32 evaluation may add: drops are measured in it
+};
+
+/// Values of the command line and the environment, which come before those of the spec file. Texts as typed.
+struct Overrides {
+  std::optional<std::string> title{}, seed{}, trials{}, network{}, set{}, split{}, select{}, directory{};
+  std::optional<std::string> attack{};  ///< replaces all [[attack]] tables
+  std::map<std::string, std::string>
+      severity{};  ///< quantity ("eps") -> list: every attack with that quantity
+  std::optional<std::string> layers{}, format{};  ///< lists, for every attack
+  std::map<std::string, std::string> params{};    ///< every attack that has the parameter
+  std::optional<std::string> bounds{};
+  bool exact = false;  ///< bounds without the float32 term
+};
+
+/// Parses TOML. Usage errors name file and line for wrong syntax, wrong types, unknown keys (with the nearest
+/// known one), unknown attacks, formats and bounds, and values out of range. Paths in the text are relative
+/// to `directory`. What a spec may leave to the command line (network, data, attacks) may be missing.
+Spec parse_spec(const std::string& text, const std::string& file, const std::string& directory);
+/// Reads a spec file; bad-input error when it cannot be read.
+Spec load_spec(const std::string& path);
+/// Puts overrides on top. Usage errors name the option.
+void apply(const Overrides& overrides, Spec& spec);
+/// Usage error naming what is missing: network, data, attacks, severities.
+void check_complete(const Spec& spec);
+
+/// As a spec file that gives the same Spec again (paths as they are).
+std::string to_toml(const Spec& spec);
+/// The attack's checked parameters and its quantity.
+Params checked_params(const AttackSpec& attack);
+/// Makes the attack's severity measured by `name` ("flips"), if need be by choosing a parameter that was not
+/// given (an attack may count flips in one mode and error rates in another). False when the attack has no
+/// such quantity.
+bool select_quantity(const std::string& name, AttackSpec& attack);
+/// Names of the quantities that some attack measures its severity in, sorted: options --eps, --ber, ...
+std::vector<std::string> quantity_names();
+
+}  // namespace temblor

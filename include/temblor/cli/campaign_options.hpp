@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <temblor/campaign/plan.hpp>
+#include <temblor/campaign/spec.hpp>
+#include <temblor/cli/subcommand.hpp>
+
+namespace temblor::cli {
+
+/// Options that make up or override a campaign's spec, one for each quantity (--eps, --ber, ...) among them.
+std::vector<Option> campaign_options();
+/// The spec file of the arguments, if any, under environment (TEMBLOR_SEED, TEMBLOR_DATA) and flags.
+/// Complete.
+Spec campaign_spec(const Arguments& arguments);
+/// --threads, else TEMBLOR_THREADS, else all processors.
+int thread_count(const Arguments& arguments);
+/// "25.6 MB"
+std::string bytes_text(std::uint64_t bytes);
+
+}  // namespace temblor::cli

@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <cmath>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/sha256.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/bounds/bound.hpp>
+#include <temblor/campaign/plan.hpp>
+#include <temblor/campaign/spec_values.hpp>
+#include <temblor/network/file.hpp>
+
+namespace temblor {
+namespace {
+
+std::size_t base_index(Plan& plan, const std::string& format) {
+  const auto& entry = find_format(format);
+  for (std::size_t i = 0; i < plan.bases.size(); ++i) {
+    if (plan.bases[i].format == &entry) return i;
+  }
+  plan.bases.push_back(store(plan.network, entry));
+  return plan.bases.size() - 1;
+}
+
+std::size_t threat_index(Plan& plan, const ThreatSet& set, std::size_t base) {
+  for (std::size_t i = 0; i < plan.threats.size(); ++i) {
+    if (plan.threats[i].base == base && plan.threats[i].set.key == set.key) return i;
+  }
+  plan.threats.push_back({set, base});
+  return plan.threats.size() - 1;
+}
+
+LayerSet chosen_layers(const std::string& text, const AttackSpec& attack, const Network& network) {
+  std::string commas = text;
+  std::replace(commas.begin(), commas.end(), '+', ',');
+  const std::string where = attack.where.empty() ? "--layers" : attack.where;
+  return located(where, [&] { return parse_layers(commas, network); });
+}
+
+void add_points(Plan& plan, const AttackSpec& attack) {
+  const auto& entry = find_attack(attack.name);
+  const auto params = checked_params(attack);
+  const auto quantity = entry.quantity(params);
+  std::vector<LayerSet> layer_sets;
+  for (const auto& text : attack.layers) {
+    layer_sets.push_back(chosen_layers(text, attack, plan.network));
+    if (std::find(layer_sets.begin(), layer_sets.end() - 1, layer_sets.back()) != layer_sets.end() - 1) {
+      usage_error((attack.where.empty() ? "" : attack.where + ": ") + "layers '" + text + "'",
+                  "the same layers are in the grid already", "leave one out");
+    }
+  }
+  for (const double severity : attack.severity) {
+    for (const auto& layers : layer_sets) {
+      for (const auto& format : attack.format) {
+        const auto base = base_index(plan, format);
+        Point point{
+            &entry, params,     quantity, severity, layers, base, attack.trials.value_or(plan.spec.trials),
+            0,      plan.trials};
+        const auto made = located(attack.where.empty() ? "attack '" + attack.name + "'" : attack.where,
+                                  [&] { return make_attack(entry, plan.context(point)); });
+        if (made->deterministic()) point.trials = 1;
+        point.threat = threat_index(plan, made->threat(), base);
+        plan.trials += point.trials;
+        plan.points.push_back(std::move(point));
+      }
+    }
+  }
+}
+
+std::vector<TrialBlock> cut(const std::vector<Point>& points) {
+  std::vector<TrialBlock> blocks;
+  for (std::size_t p = 0; p < points.size(); ++p) {
+    const auto size = (points[p].trials + most_blocks - 1) / most_blocks;
+    for (std::int64_t first = 0; first < points[p].trials; first += size) {
+      blocks.push_back({p, first, std::min(size, points[p].trials - first)});
+    }
+  }
+  return blocks;
+}
+
+std::string identity_text(const Plan& plan) {
+  std::string text = "temblor campaign 1\nseed " + std::to_string(plan.spec.seed) + "\nnetwork " +
+                     plan.network.id() + "\ndataset " + plan.data.id + "\n";
+  for (std::size_t p = 0; p < plan.points.size(); ++p) {
+    const auto& point = plan.points[p];
+    text += "point " + std::to_string(p) + " " + plan.describe(point) +
+            " trials=" + std::to_string(point.trials) + " " + point.params.canonical() + "\n";
+  }
+  text += "bounds ";
+  text += plan.spec.bounds.empty()
+              ? "none"
+              : join(plan.spec.bounds, ",") + (plan.spec.arithmetic ? " with float32 term" : "");
+  text += "\n";
+  return text;
+}
+
+}  // namespace
+
+AttackContext Plan::context(const Point& point) const {
+  const auto& base = bases[point.base];
+  return {base.network, data, *base.format, point.layers, point.severity, point.params, &base};
+}
+
+std::string Plan::describe(const Point& point) const {
+  return point.attack->name + " " + point.quantity.name + "=" + to_text(point.severity) +
+         " layers=" + layers_text(point.layers, network) + " format=" + bases[point.base].format->name;
+}
+
+FileSizes Plan::sizes() const {
+  const auto samples = static_cast<std::uint64_t>(data.size());
+  const auto classes = static_cast<std::uint64_t>(network.classes());
+  const auto rows = static_cast<std::uint64_t>(trials);
+  constexpr std::uint64_t trial_row = 18 * 8;  // /trials: 17 columns and the outcome
+  constexpr std::uint64_t partial_sample = 3 * 8 + 4 * 4;
+  constexpr std::uint64_t block_row = 8 + 8 + 256 + 1;  // seconds, failed trial, its message, status
+  constexpr std::uint64_t margin_sample = 3 * 8 + 3 * 8 + 4;
+  FileSizes sizes;
+  sizes.partial = rows * trial_row + blocks.size() * (block_row + samples * partial_sample);
+  sizes.result = rows * trial_row + points.size() * samples * margin_sample +
+                 bases.size() * samples * (classes * 4 + 12) + samples * 12;
+  for (const auto& name : spec.bounds) {
+    const auto& bound = find_bound(name);
+    for (const auto& threat : threats) {
+      if (!bound.refuses(bases[threat.base].network, threat.set).empty()) continue;
+      sizes.result += samples * classes * (spec.arithmetic ? 16 : 8);
+    }
+  }
+  return sizes;
+}
+
+Plan make_plan(const Spec& spec) {
+  check_complete(spec);
+  auto network = load_network(spec.network);
+  auto data = load_dataset(spec.data, network.scaling());
+  check_fits(network, spec.network, data);
+  Plan plan{spec, std::move(network), std::move(data), {}, {}, {}, {}, 0, {}, {}};
+  for (const auto& attack : spec.attacks) add_points(plan, attack);
+  plan.blocks = cut(plan.points);
+  plan.identity = identity_text(plan);
+  plan.id = sha256_hex(plan.identity);
+  return plan;
+}
+
+std::string difference(const std::string& there, const std::string& here) {
+  const auto a = split(there, '\n');
+  const auto b = split(here, '\n');
+  for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    const std::string x = i < a.size() ? a[i] : "";
+    const std::string y = i < b.size() ? b[i] : "";
+    if (x != y) return "'" + x + "' there, '" + y + "' here";
+  }
+  return "";
+}
+
+}  // namespace temblor

@@ -1,0 +1,254 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <filesystem>
+#include <iomanip>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <ostream>
+#include <thread>
+
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
+
+#include <temblor/base/error.hpp>
+#include <temblor/campaign/file_lock.hpp>
+#include <temblor/campaign/fold.hpp>
+#include <temblor/campaign/interrupt.hpp>
+#include <temblor/campaign/runner.hpp>
+
+namespace temblor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// One line on a terminal: blocks done, trials a second, time left.
+class Progress {
+ public:
+  Progress(std::ostream* out, std::int64_t trials, std::size_t blocks)
+      : out_(out), trials_(trials), blocks_(blocks) {}
+  ~Progress() {
+    if (shown_) *out_ << "\r\033[K" << std::flush;
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void add(std::int64_t trials) {
+    done_ += trials;
+    ++blocks_done_;
+    const double now = seconds_since(start_);
+    if (out_ == nullptr || (shown_ && now - last_ < 0.1)) return;
+    shown_ = true;
+    last_ = now;
+    const double rate = static_cast<double>(done_) / now;
+    const auto left = static_cast<std::int64_t>(static_cast<double>(trials_ - done_) / rate);
+    *out_ << "\r" << blocks_done_ << "/" << blocks_ << " blocks, " << std::setprecision(3) << rate
+          << " trials/s, " << left / 60 << ":" << std::setw(2) << std::setfill('0') << left % 60
+          << std::setfill(' ') << " left\033[K" << std::flush;
+  }
+
+ private:
+  std::ostream* out_;
+  std::int64_t trials_;
+  std::size_t blocks_;
+  std::int64_t done_ = 0;
+  std::size_t blocks_done_ = 0;
+  Clock::time_point start_ = Clock::now();
+  double last_ = 0;
+  bool shown_ = false;
+};
+
+/// Blocks on any number of workers; one writes at a time.
+class Runner {
+ public:
+  Runner(const Plan& plan, PartialFile& partial, const RunOptions& options)
+      : plan_(plan),
+        partial_(partial),
+        options_(options),
+        evaluators_(plan.bases.size()),
+        points_(plan.points.size()) {
+    std::int64_t trials = 0;
+    for (std::size_t i = 0; i < plan.blocks.size(); ++i) {
+      if (partial.status()[i] != 0) continue;
+      pending_.push_back(i);
+      ++points_[plan.blocks[i].point].left;
+      trials += plan.blocks[i].count;
+    }
+    progress_.emplace(options.progress, trials, pending_.size());
+  }
+
+  void run(int threads) {
+    oneapi::tbb::task_group group;
+    const auto workers = std::min<std::size_t>(static_cast<std::size_t>(threads), pending_.size());
+    for (std::size_t w = 0; w < workers; ++w) {
+      group.run([this] { work(); });
+    }
+    group.wait();
+    progress_.reset();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  struct PointState {
+    std::mutex mutex;
+    std::unique_ptr<Attack> attack;
+    std::size_t left = 0;  ///< blocks to run
+  };
+
+  void work() {
+    TrialSamples samples;
+    std::optional<Evaluator::Scratch> scratch;
+    std::size_t scratch_base = 0;
+    while (!stop_ && !InterruptGuard::requested()) {
+      const auto next = next_++;
+      if (next >= pending_.size()) return;
+      try {
+        // A worker that waits inside must not pick up another worker's loop.
+        oneapi::tbb::this_task_arena::isolate([&] {
+          const auto& block = plan_.blocks[pending_[next]];
+          const auto base = plan_.points[block.point].base;
+          const auto& evaluator = this->evaluator(base);
+          if (!scratch || scratch_base != base) scratch.emplace(evaluator);
+          scratch_base = base;
+          const auto result = run_block(block, evaluator, *scratch, samples);
+          const std::lock_guard lock(write_);
+          if (stop_) return;
+          partial_.write(pending_[next], result);
+          progress_->add(block.count);
+        });
+      } catch (...) {
+        const std::lock_guard lock(write_);
+        if (!error_) error_ = std::current_exception();
+        stop_ = true;
+      }
+    }
+  }
+
+  const Evaluator& evaluator(std::size_t base) {
+    const std::lock_guard lock(evaluators_mutex_);
+    auto& slot = evaluators_[base];
+    if (!slot) slot = std::make_unique<Evaluator>(plan_.bases[base].network, plan_.data);
+    return *slot;
+  }
+
+  BlockResult run_block(const TrialBlock& block, const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                        TrialSamples& samples) {
+    auto& state = points_[block.point];
+    const Attack* attack = nullptr;
+    {
+      const std::lock_guard lock(state.mutex);
+      const auto& point = plan_.points[block.point];
+      if (!state.attack) state.attack = make_attack(*point.attack, plan_.context(point));
+      attack = state.attack.get();
+    }
+    const auto start = Clock::now();
+    BlockResult result;
+    result.margins = empty_margins(static_cast<std::size_t>(plan_.data.size()));
+    for (std::int64_t trial = block.first; trial < block.first + block.count; ++trial) {
+      const auto run =
+          run_trial(plan_, block.point, trial, *attack, evaluator, options_.full, scratch, samples);
+      result.trials.push_back(run.row);
+      if (run.row.outcome == Outcome::done) {
+        result.per_sample = run.per_sample;
+        fold_trial(samples, trial, result.margins);
+      } else if (result.failed_trial < 0) {
+        result.failed_trial = trial;
+        result.message = run.message;
+      }
+    }
+    result.seconds = seconds_since(start);
+    const std::lock_guard lock(state.mutex);
+    if (--state.left == 0) state.attack.reset();
+    return result;
+  }
+
+  const Plan& plan_;
+  PartialFile& partial_;
+  const RunOptions& options_;
+  std::vector<std::size_t> pending_;
+  std::mutex evaluators_mutex_;
+  std::vector<std::unique_ptr<Evaluator>> evaluators_;
+  std::vector<PointState> points_;
+  std::mutex write_;
+  std::optional<Progress> progress_;
+  std::exception_ptr error_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> stop_{false};
+};
+
+/// Whether `output` is this campaign's finished file; usage error when it is anything else.
+bool finished(const Plan& plan, const std::string& output) {
+  if (!std::filesystem::exists(output)) return false;
+  const auto refuse = [&](const std::string& why) {
+    usage_error("'" + output + "' exists and is not this campaign's result", why,
+                "choose another -o, or move the file away");
+  };
+  hdf5::File file = [&] {
+    try {
+      return hdf5::File::open(output, hdf5::File::Mode::read);
+    } catch (const Error& error) {
+      refuse(error.what());
+      throw;
+    }
+  }();
+  if (file.text("filetype") != result_filetype) refuse("it is another kind of file");
+  if (file.text("campaign_id") == plan.id) return true;
+  const auto identity = file.has("/provenance/identity") ? file.read_strings("/provenance/identity")
+                                                         : std::vector<std::string>{};
+  refuse(identity.size() == 1 ? difference(identity.front(), plan.identity) : "its campaign_id is another");
+  return false;
+}
+
+std::size_t done_blocks(const PartialFile& partial) {
+  return static_cast<std::size_t>(
+      std::count(partial.status().begin(), partial.status().end(), std::uint8_t{1}));
+}
+
+}  // namespace
+
+RunReport run_campaign(const Plan& plan, const std::string& output, const RunOptions& options) {
+  const FileLock lock(output);
+  const InterruptGuard guard;
+  const std::string partial_path = output + ".partial";
+  const auto blocks = plan.blocks.size();
+  if (finished(plan, output)) {
+    std::error_code ignored;
+    std::filesystem::remove(partial_path, ignored);
+    return {RunState::already, blocks, blocks};
+  }
+  const bool resume = std::filesystem::exists(partial_path);
+  auto partial = resume ? PartialFile::open(partial_path, plan) : PartialFile::create(partial_path, plan);
+  if (resume && options.words != nullptr) {
+    *options.words << "resuming '" << partial_path << "': " << done_blocks(partial) << " of " << blocks
+                   << " blocks are there\n";
+    if (partial.version() != program_version()) {
+      *options.words << "note: they were made by temblor " << partial.version() << ", this is "
+                     << program_version() << "; if the two compute differently the file mixes them\n";
+    }
+  }
+  const int threads = options.threads > 0
+                          ? options.threads
+                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const oneapi::tbb::global_control limit(oneapi::tbb::global_control::max_allowed_parallelism,
+                                          static_cast<std::size_t>(threads));
+  oneapi::tbb::task_arena arena(threads);
+  bool complete = false;
+  arena.execute([&] {
+    Runner(plan, partial, options).run(threads);
+    if (done_blocks(partial) == blocks) complete = compact(plan, partial, output, options);
+  });
+  const auto done = done_blocks(partial);
+  partial.close();
+  if (!complete) return {RunState::interrupted, done, blocks};
+  std::filesystem::remove(partial_path);
+  return {RunState::finished, done, blocks};
+}
+
+}  // namespace temblor

@@ -1,0 +1,192 @@
+#include <algorithm>
+#include <set>
+
+#include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/campaign/spec.hpp>
+#include <temblor/campaign/spec_values.hpp>
+
+namespace temblor {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      constexpr char digits[] = "0123456789ABCDEF";
+      result += std::string("\\u00") + digits[(c >> 4) & 0xf] + digits[c & 0xf];
+    } else {
+      result += c;
+    }
+  }
+  return result + "\"";
+}
+
+std::string list_of(const std::vector<std::string>& values) {
+  std::vector<std::string> parts;
+  for (const auto& value : values) parts.push_back(quoted(value));
+  return "[" + join(parts, ", ") + "]";
+}
+
+bool has_param(const AttackEntry& entry, const std::string& name) {
+  return std::any_of(entry.params.begin(), entry.params.end(),
+                     [&](const auto& param) { return param.name == name; });
+}
+
+void set_params(const std::map<std::string, std::string>& params, Spec& spec) {
+  for (const auto& [name, value] : params) {
+    bool used = false;
+    std::vector<std::string> known;
+    for (auto& attack : spec.attacks) {
+      const auto& entry = find_attack(attack.name);
+      for (const auto& param : entry.params) known.push_back(param.name);
+      if (!has_param(entry, name)) continue;
+      attack.params[name] = value;
+      checked_params(attack);
+      used = true;
+    }
+    if (!used && spec.attacks.empty())
+      usage_error("--set " + name, "there is no attack", "name one with --attack");
+    if (!used) unknown_name("--set: parameter", name, known);
+  }
+}
+
+void set_severities(const std::map<std::string, std::string>& severities, Spec& spec) {
+  for (const auto& [name, text] : severities) {
+    bool used = false;
+    std::string wanted;
+    for (auto& attack : spec.attacks) {
+      select_quantity(name, attack);
+      const auto quantity = find_attack(attack.name).quantity(checked_params(attack));
+      wanted += (wanted.empty() ? "" : ", ") + attack.name + " by --" + quantity.name;
+      if (quantity.name != name) continue;
+      attack.severity = severity_values(text, "--" + name, quantity);
+      used = true;
+    }
+    if (!used) {
+      usage_error("--" + name, "no attack of this campaign is measured by it",
+                  wanted.empty() ? "name an attack with --attack" : "severity is given for " + wanted);
+    }
+  }
+}
+
+}  // namespace
+
+Params checked_params(const AttackSpec& attack) {
+  const auto check = [&] {
+    return Params("attack '" + attack.name + "'", find_attack(attack.name).params, attack.params);
+  };
+  return attack.where.empty() ? check() : located(attack.where, check);
+}
+
+bool select_quantity(const std::string& name, AttackSpec& attack) {
+  const auto& entry = find_attack(attack.name);
+  if (entry.quantity(checked_params(attack)).name == name) return true;
+  for (const auto& param : entry.params) {
+    if (attack.params.contains(param.name)) continue;
+    for (const auto& choice : param.choices) {
+      auto params = attack.params;
+      params[param.name] = choice;
+      if (entry.quantity(Params("attack '" + entry.name + "'", entry.params, params)).name != name) continue;
+      attack.params = params;
+      return true;
+    }
+  }
+  return false;
+}
+
+void apply(const Overrides& overrides, Spec& spec) {
+  if (overrides.title) spec.title = *overrides.title;
+  if (overrides.seed) {
+    spec.seed = static_cast<std::uint64_t>(parse_integer(*overrides.seed, "--seed", 0));
+  }
+  if (overrides.network) spec.network = *overrides.network;
+  if (overrides.set) spec.data.set = *overrides.set;
+  if (overrides.split) spec.data.split = parse_split(*overrides.split, "--split");
+  if (overrides.select) spec.data.select = *overrides.select;
+  if (overrides.directory) spec.data.directory = *overrides.directory;
+  if (overrides.attack) {
+    AttackSpec attack;
+    attack.name = *overrides.attack;
+    located("--attack", [&] { return &find_attack(attack.name); });
+    spec.attacks = {attack};
+  }
+  set_params(overrides.params, spec);
+  set_severities(overrides.severity, spec);
+  if (overrides.trials) {
+    spec.trials = parse_integer(*overrides.trials, "--trials", 1, most_trials);
+    for (auto& attack : spec.attacks) attack.trials.reset();
+  }
+  for (auto& attack : spec.attacks) {
+    if (overrides.layers) attack.layers = layer_values(*overrides.layers, "--layers");
+    if (overrides.format) attack.format = format_values(*overrides.format, "--format");
+  }
+  if (overrides.bounds) spec.bounds = bound_names(*overrides.bounds, "--bound");
+  if (overrides.exact) spec.arithmetic = false;
+}
+
+void check_complete(const Spec& spec) {
+  if (spec.network.empty()) {
+    usage_error("no network", "the campaign has none",
+                "give --network FILE, or file = \"FILE\" under [network]");
+  }
+  if (spec.data.set.empty()) {
+    usage_error("no dataset", "the campaign has none", "give --dataset NAME, or set = \"NAME\" under [data]");
+  }
+  if (spec.attacks.empty()) {
+    usage_error("no attack", "the campaign has none",
+                "give --attack NAME, or an [[attack]] table (temblor list attacks)");
+  }
+  for (const auto& attack : spec.attacks) {
+    const auto quantity = find_attack(attack.name).quantity(checked_params(attack));
+    if (!attack.severity.empty()) continue;
+    usage_error(
+        (attack.where.empty() ? "" : attack.where + ": ") + "attack '" + attack.name + "' without severity",
+        "", "give --" + quantity.name + " LIST, or " + quantity.name + " = [...] (" + quantity.help + ")");
+  }
+}
+
+std::string to_toml(const Spec& spec) {
+  std::string text;
+  if (!spec.title.empty()) text += "title = " + quoted(spec.title) + "\n";
+  text += "seed = " + std::to_string(spec.seed) + "\ntrials = " + std::to_string(spec.trials) + "\n";
+  text += "\n[network]\nfile = " + quoted(spec.network) + "\n";
+  text += "\n[data]\nset = " + quoted(spec.data.set) + "\nsplit = " + quoted(to_text(spec.data.split)) +
+          "\nselect = " + quoted(spec.data.select) + "\n";
+  if (!spec.data.directory.empty()) text += "directory = " + quoted(spec.data.directory) + "\n";
+  for (const auto& attack : spec.attacks) {
+    const auto params = checked_params(attack);
+    std::vector<std::string> severity;
+    for (const double value : attack.severity) severity.push_back(to_text(value));
+    text += "\n[[attack]]\nname = " + quoted(attack.name) + "\n" +
+            find_attack(attack.name).quantity(params).name + " = " + quoted(join(severity, ",")) + "\n" +
+            "layers = " + list_of(attack.layers) + "\nformat = " + list_of(attack.format) + "\n";
+    if (attack.trials) text += "trials = " + std::to_string(*attack.trials) + "\n";
+    for (const auto& [name, value] : params.values()) {
+      text += name + " = " +
+              (std::holds_alternative<std::string>(value) ? quoted(to_text(value)) : to_text(value)) + "\n";
+    }
+  }
+  if (!spec.bounds.empty()) {
+    text += "\n[bounds]\nnames = " + list_of(spec.bounds) +
+            "\narithmetic = " + (spec.arithmetic ? "true" : "false") + "\n";
+  }
+  return text;
+}
+
+std::vector<std::string> quantity_names() {
+  std::set<std::string> names;
+  for (const auto& entry : attack_table()) {
+    const auto note = [&](const std::map<std::string, std::string>& params) {
+      names.insert(entry.quantity(Params("attack '" + entry.name + "'", entry.params, params)).name);
+    };
+    note({});
+    for (const auto& param : entry.params) {
+      for (const auto& choice : param.choices) note({{param.name, choice}});
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+}  // namespace temblor

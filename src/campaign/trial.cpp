@@ -1,0 +1,61 @@
+#include <cmath>
+
+#include <temblor/base/error.hpp>
+#include <temblor/campaign/runner.hpp>
+#include <temblor/random/stream.hpp>
+
+namespace temblor {
+
+Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
+                         std::int64_t sample) {
+  if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) return measure(network, *sparse);
+  if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta))
+    return measure(network, dense->layers);
+  const Matrix image = data.images.row(static_cast<Index>(sample));
+  return measure(network, perturbed_weights(network, std::get<SampleDelta>(perturbation.delta),
+                                            static_cast<Index>(sample), image));
+}
+
+TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
+                   const Evaluator& evaluator, bool full, Evaluator::Scratch& scratch,
+                   TrialSamples& samples) {
+  TrialRun run;
+  auto& row = run.row;
+  row.point = static_cast<std::int64_t>(point);
+  row.trial = trial;
+  const Stream stream(plan.spec.seed,
+                      {static_cast<std::uint32_t>(point), static_cast<std::uint32_t>(trial), 0});
+  auto& perturbation = run.perturbation;
+  try {
+    perturbation = attack.perturb(stream);
+  } catch (const Error& error) {
+    if (error.code() == Exit::internal) throw;
+    row.outcome = Outcome::failed;
+    row.drop_sum = row.drop_max = std::nan("");
+    run.message = error.what();
+    return run;
+  }
+  const auto counts = full ? evaluator.evaluate_full(perturbation, scratch, samples)
+                           : evaluator.evaluate(perturbation, scratch, samples);
+  const auto norms = perturbation_norms(evaluator.network(), plan.data, perturbation, counts.worst_sample);
+  row.outcome = Outcome::done;
+  run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta);
+  row.changed_weights = norms.changed;
+  row.flipped_bits = static_cast<std::int64_t>(perturbation.faults.size());
+  row.linf = norms.linf;
+  row.l2 = norms.l2;
+  row.relative = norms.relative;
+  row.correct = counts.correct;
+  row.argmax_correct = counts.argmax_correct;
+  row.changed = counts.changed;
+  row.changed_top5 = counts.changed_top5;
+  row.broken = counts.broken;
+  row.fixed = counts.fixed;
+  row.no_prediction = counts.no_prediction;
+  row.drop_sum = counts.drop_sum;
+  row.drop_max = counts.drop_max;
+  row.worst_sample = counts.worst_sample;
+  return run;
+}
+
+}  // namespace temblor
