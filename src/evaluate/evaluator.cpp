@@ -127,7 +127,7 @@ TrialCounts Evaluator::evaluate_full(const Perturbation& perturbation, Scratch& 
     infer_full(base, state.workspace.apply(*dense), state, tally);
     state.workspace.undo();
   } else {
-    infer_samples(base, std::get<SampleDelta>(perturbation.delta), state, tally);
+    infer_samples_full(base, std::get<SampleDelta>(perturbation.delta), state, tally);
   }
   return tally.finish();
 }

@@ -73,6 +73,10 @@ void infer_full(const Baseline& base, const WeightView& view, Evaluator::Scratch
 void infer_samples(const Baseline& base, const SampleDelta& delta, Evaluator::Scratch::State& state,
                    Tally& tally);
 
+/// The same by making every image's weights, one image after the other.
+void infer_samples_full(const Baseline& base, const SampleDelta& delta, Evaluator::Scratch::State& state,
+                        Tally& tally);
+
 /// Logits of the state's rows, exactly, when the state's units of `layer` give state.values: the layer's
 /// other units, and everything that does not depend on them, keep their golden outputs.
 void infer_rows(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state,

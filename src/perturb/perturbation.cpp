@@ -5,6 +5,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/perturb/perturbation.hpp>
 #include <temblor/perturb/project.hpp>
+#include <temblor/perturb/sample.hpp>
 
 namespace temblor {
 namespace {
@@ -29,18 +30,14 @@ Weights move_in_box(const Weights& base, const Radius& radius, const float* slac
 }
 
 /// W^ of one layer in a Frobenius ball: W + radius u z^T / ||z||_2. Every entry is rounded toward the base
-/// weight, and the radius shrunk by what double arithmetic may lose, so that the ball contains the result
-/// exactly.
+/// weight, so that with the scale of ball_scale the ball contains the result exactly.
 Weights move_in_ball(const Weights& base, double radius, const float* slack, const Matrix& input) {
   Weights moved_weights = base;
-  const Eigen::Map<const Vector> u(slack, base.weight.rows());
-  const VectorD z = input.row(0).cast<double>();
-  const double length = z.norm();
-  if (length == 0) return moved_weights;
-  const double scale = radius * (1 - 1e-12) / (length * std::max(1.0, u.cast<double>().norm()));
+  const double scale = ball_scale(radius, slack, base.weight.rows(), input.data(), input.cols());
+  if (scale == 0) return moved_weights;
   for (Index i = 0; i < base.weight.rows(); ++i) {
     for (Index j = 0; j < base.weight.cols(); ++j) {
-      const double delta = scale * static_cast<double>(u(i)) * z(j);
+      const double delta = scale * static_cast<double>(slack[i]) * static_cast<double>(input(0, j));
       moved_weights.weight(i, j) = moved(base.weight(i, j), delta, std::fabs(delta));
     }
   }

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <vector>
+
+#include <temblor/network/dense.hpp>
+#include <temblor/network/network.hpp>
+#include <temblor/perturb/perturbation.hpp>
+
+namespace temblor {
+
+/// radius / (||z||_2 max(1, ||u||_2)), shrunk by what double arithmetic may lose: scale u_i z_j is a member
+/// of the ball. 0 when z is. u [units], z [inputs].
+double ball_scale(double radius, const float* u, Index units, const float* z, Index inputs);
+
+/// Inference with each image's own weights: the same floats as perturbed_weights(network, delta, sample,
+/// image) and an ordinary forward pass with them, but one column of weights at a time, never a whole layer,
+/// and no column whose input is 0. References must outlive the object; const and safe to call from many
+/// threads, each with its own Buffers.
+class SampleForward {
+ public:
+  /// Per-sample perturbations are defined on dense layers; broken contract otherwise.
+  SampleForward(const Network& network, const SampleDelta& delta);
+
+  struct Buffers {
+    Matrix image;
+    Activations activations;
+    std::vector<double> shift, delta, radius;
+    std::vector<float> moved;
+  };
+  /// Logits [classes] of image `sample`, whose values are `image`.
+  const Matrix& run(Index sample, const float* image, Buffers& buffers) const;
+
+ private:
+  struct Moving {
+    Matrix columns;        ///< [inputs x outputs]
+    MatrixD radius;        ///< the same shape; empty when uniform
+    PackedDense constant;  ///< of a dense layer that does not move
+  };
+  void run_dense(int layer, Index sample, const Matrix& input, Matrix& out, Buffers& buffers) const;
+
+  const Network* network_;
+  const SampleDelta* delta_;
+  std::vector<Moving> layers_;
+};
+
+}  // namespace temblor

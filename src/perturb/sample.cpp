@@ -1,0 +1,112 @@
+#include <algorithm>
+#include <cmath>
+
+#include <temblor/base/error.hpp>
+#include <temblor/perturb/project.hpp>
+#include <temblor/perturb/sample.hpp>
+
+namespace temblor {
+
+double ball_scale(double radius, const float* u, Index units, const float* z, Index inputs) {
+  const double length = Eigen::Map<const Vector>(z, inputs).cast<double>().norm();
+  const double size = Eigen::Map<const Vector>(u, units).cast<double>().norm();
+  return length == 0 ? 0.0 : radius * (1 - 1e-12) / (length * std::max(1.0, size));
+}
+
+SampleForward::SampleForward(const Network& network, const SampleDelta& delta)
+    : network_(&network), delta_(&delta), layers_(static_cast<std::size_t>(network.layers())) {
+  for (const Network::Node& node : network.nodes()) {
+    if (node.weights < 0) continue;
+    const auto m = static_cast<std::size_t>(node.weights);
+    const Weights& base = network.weights(node.weights);
+    const bool dense = node.layer->kind() == "dense";
+    if (delta.slack[m].size() == 0) {
+      if (dense) layers_[m].constant.pack(base.weight, base.bias);
+      continue;
+    }
+    ensure(dense, "per-sample perturbations are defined on dense layers");
+    layers_[m].columns = base.weight.transpose();
+    if (delta.set.ball != Ball::l2 && delta.set.radius[m]->weight.size() != 0)
+      layers_[m].radius = delta.set.radius[m]->weight.transpose();
+  }
+}
+
+void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matrix& out,
+                              Buffers& buffers) const {
+  const auto m = static_cast<std::size_t>(layer);
+  const Weights& base = network_->weights(layer);
+  const Matrix& columns = layers_[m].columns;
+  const Index units = columns.cols();
+  const auto size = static_cast<std::size_t>(units);
+  const float* slack = delta_->slack[m].row(sample).data();
+  const bool ball = delta_->set.ball == Ball::l2;
+  buffers.shift.resize(size);
+  buffers.delta.resize(size);
+  buffers.radius.resize(size);
+  buffers.moved.resize(size);
+  double* shift = buffers.shift.data();  // boxes: s_i; ball: scale u_i
+  double* delta = buffers.delta.data();
+  double* radius = buffers.radius.data();
+  float* moved_column = buffers.moved.data();
+  float* sum = out.data();
+  const double scale =
+      ball ? ball_scale(delta_->set.frobenius, slack, units, input.data(), input.cols()) : 0.0;
+  for (Index i = 0; i < units; ++i) {
+    const double s = static_cast<double>(slack[i]);
+    shift[i] = ball ? scale * s : std::clamp(s, -1.0, 1.0);
+    sum[i] = base.bias.size() != 0 ? base.bias[i] : 0.0F;
+  }
+  const Radius* box = ball ? nullptr : &*delta_->set.radius[m];
+  if (box != nullptr) {
+    std::fill_n(radius, units, box->uniform);
+    for (Index i = 0; i < base.bias.size(); ++i) {
+      const double r = box->bias.size() != 0 ? box->bias(i) : box->bias_uniform;
+      sum[i] = moved(sum[i], r * shift[i], r);
+    }
+  }
+  for (Index k = 0; k < columns.rows(); ++k) {
+    const float z = input(0, k);
+    if (z == 0.0F) continue;
+    const float* column = columns.data() + k * units;
+    if (ball) {
+      for (Index i = 0; i < units; ++i) {
+        delta[i] = shift[i] * static_cast<double>(z);
+        radius[i] = std::fabs(delta[i]);
+      }
+      move_many(column, delta, radius, units, moved_column);
+    } else {
+      const double* own = layers_[m].radius.size() != 0 ? layers_[m].radius.data() + k * units : radius;
+      const double sign = z < 0.0F ? -1.0 : 1.0;
+      for (Index i = 0; i < units; ++i) delta[i] = sign * own[i] * shift[i];
+      move_many(column, delta, own, units, moved_column);
+    }
+    for (Index i = 0; i < units; ++i) sum[i] += z * moved_column[i];
+  }
+}
+
+const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buffers) const {
+  const auto& nodes = network_->nodes();
+  buffers.image = Eigen::Map<const Matrix>(image, 1, network_->input().size());
+  buffers.activations.outputs.resize(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Network::Node& node = nodes[i];
+    std::vector<const Matrix*> inputs;
+    for (const int from : node.inputs) inputs.push_back(&buffers.activations.of(from, buffers.image));
+    Matrix& out = buffers.activations.outputs[i];
+    const auto m = static_cast<std::size_t>(node.weights);
+    if (node.weights < 0 || node.layer->kind() != "dense") {
+      node.layer->forward(inputs, node.weights < 0 ? nullptr : &network_->weights(node.weights), out);
+      continue;
+    }
+    out.resize(1, node.shape.size());
+    if (delta_->slack[m].size() != 0) {
+      run_dense(node.weights, sample, *inputs[0], out, buffers);
+    } else {
+      layers_[m].constant.multiply({inputs[0]->data(), inputs[0]->cols(), nullptr}, 1, out.data(),
+                                   out.cols());
+    }
+  }
+  return buffers.activations.outputs.back();
+}
+
+}  // namespace temblor
