@@ -76,8 +76,7 @@ Index bound_block(const Network& network) {
   return std::clamp<Index>((Index{1} << 19) / units, 8, 128);
 }
 
-MatrixD over_blocks(const BoxProblem& problem,
-                    const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block) {
+MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block) {
   const Index images = problem.data.size();
   MatrixD value(images, problem.network.classes());
   const Index rows = bound_block(problem.network);
@@ -85,23 +84,25 @@ MatrixD over_blocks(const BoxProblem& problem,
   tbb::parallel_for(Index{0}, blocks, [&](Index b) {
     const Index first = b * rows;
     const Index count = std::min(rows, images - first);
-    MatrixD part = block(problem, first, count);
-    for (Index n = 0; n < count; ++n) {
-      const auto label = problem.data.labels[static_cast<std::size_t>(first + n)];
-      // The unperturbed network is a member of every set, so a limit below 0 is never right; NaN is kept.
-      for (Index j = 0; j < part.cols(); ++j)
-        part(n, j) = j == label ? 0.0 : part(n, j) < 0 ? 0.0 : part(n, j);
-    }
-    value.middleRows(first, count) = part;
+    value.middleRows(first, count) = block(problem, first, count);
   });
+  for (Index n = 0; n < images; ++n) value(n, problem.data.labels[static_cast<std::size_t>(n)]) = 0;
   return value;
 }
 
-BoundValues box_bound(const BoundContext& context,
-                      const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block) {
+namespace {
+
+// The unperturbed network is a member of every set, so a limit below 0 is never right; NaN is kept.
+MatrixD limits(const BoxProblem& problem, const BlockBound& block) {
+  return over_blocks(problem, block).unaryExpr([](double limit) { return limit < 0 ? 0.0 : limit; });
+}
+
+}  // namespace
+
+BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
   const auto& network = context.network;
   BoundValues values;
-  values.value = over_blocks({network, context.data, context.set.radius}, block);
+  values.value = limits({network, context.data, context.set.radius}, block);
   if (!context.arithmetic) return values;
 
   for (const auto& node : network.nodes()) {
@@ -141,8 +142,8 @@ BoundValues box_bound(const BoundContext& context,
     rounded[m] = std::move(own);
     grown[m] = std::move(both);
   }
-  const MatrixD drop = over_blocks({network, context.data, grown, true, false}, block);
-  const MatrixD rise = over_blocks({network, context.data, rounded, true, true}, block);
+  const MatrixD drop = limits({network, context.data, grown, true, false}, block);
+  const MatrixD rise = limits({network, context.data, rounded, true, true}, block);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
   return values;

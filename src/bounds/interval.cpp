@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include <temblor/bounds/enclosure.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/network/affine_interval.hpp>
@@ -33,7 +35,27 @@ MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
   return value;
 }
 
+MatrixD unperturbed_margins(const BoxProblem& problem, Index first, Index count) {
+  const int nodes = static_cast<int>(problem.network.nodes().size());
+  const Enclosures enclosures(problem, first, count, nodes);
+  const auto& logits = enclosures.nominal(nodes - 1);
+  MatrixD margins(count, problem.network.classes());
+  for (Index n = 0; n < count; ++n) {
+    const auto y = problem.data.labels[static_cast<std::size_t>(first + n)];
+    for (Index j = 0; j < margins.cols(); ++j) {
+      const double margin = logits.lower(n, y) - logits.upper(n, j);
+      margins(n, j) = margin - 0x1p-52 * std::abs(margin);
+    }
+  }
+  return margins;
+}
+
 }  // namespace
+
+MatrixD exact_margins(const Network& network, const Dataset& data) {
+  const std::vector<std::optional<Radius>> none(static_cast<std::size_t>(network.layers()));
+  return over_blocks({network, data, none}, unperturbed_margins);
+}
 
 MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count) {
   const auto& network = problem.network;

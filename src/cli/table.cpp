@@ -39,6 +39,7 @@ const std::vector<Subcommand>& subcommand_table() {
       run_command(),
       plan_command(),
       replay_command(),
+      bound_command(),
       check_command(),
       export_command(),
       list_command(),

@@ -51,16 +51,16 @@ class Enclosures {
 MatrixD magnitude(const Interval& interval);
 /// Images a block: fixed by the network alone, so that results do not depend on the threads.
 Index bound_block(const Network& network);
+/// One block's work: rows [first, first + count) of the result, [count x classes].
+using BlockBound = std::function<MatrixD(const BoxProblem&, Index first, Index count)>;
 /// Runs `block` on every block of images in parallel and collects its rows: [images x classes], 0 at the
 /// label.
-MatrixD over_blocks(const BoxProblem& problem,
-                    const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block);
+MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block);
 /// The value of a bound and, when asked for, its arithmetic part (theory, section 6): the box grows by what
 /// float32 sums in any order amount to, R' = R + gamma (abs(W) + R), and the base network's own rounding,
 /// which is a member of the box gamma abs(W), may raise the pair margin it starts from. arithmetic = B(R') -
 /// B(R) + rise(gamma abs(W)).
-BoundValues box_bound(const BoundContext& context,
-                      const std::function<MatrixD(const BoxProblem&, Index first, Index count)>& block);
+BoundValues box_bound(const BoundContext& context, const BlockBound& block);
 /// The rows [first, first + count) of the block with each label, in index order; one list a class.
 std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count);
 /// Why no bound over boxes applies to this set or network; "" when one does.

@@ -14,6 +14,10 @@ namespace temblor {
 /// chains: always). Refuses l2 and bit sets.
 BoundValues interval_bound(const BoundContext& context);
 
+/// Lower limits on the pair margins f^{yj} of the unperturbed network in exact arithmetic, [images x
+/// classes], 0 at j = y: below the truth by rounding errors of double alone.
+MatrixD exact_margins(const Network& network, const Dataset& data);
+
 /// The interval values of one block of images [count x classes], given its enclosures, for a dense last
 /// layer.
 MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);

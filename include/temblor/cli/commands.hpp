@@ -5,6 +5,7 @@
 /// Every subcommand, one file each in src/cli; src/cli/table.cpp lists them in the order of `temblor help`.
 namespace temblor::cli {
 
+Subcommand bound_command();
 Subcommand check_command();
 Subcommand export_command();
 Subcommand list_command();

@@ -1,0 +1,296 @@
+#include <cmath>
+#include <cstdio>
+#include <ostream>
+
+#include <nlohmann/json.hpp>
+
+#include <temblor/base/build.hpp>
+#include <temblor/base/error.hpp>
+#include <temblor/base/sha256.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/interval.hpp>
+#include <temblor/campaign/result_file.hpp>
+#include <temblor/cli/commands.hpp>
+#include <temblor/cli/data_options.hpp>
+#include <temblor/network/file.hpp>
+#include <temblor/perturb/stored.hpp>
+#include <temblor/report/table.hpp>
+#include <temblor/stats/sample.hpp>
+
+namespace temblor::cli {
+namespace {
+
+struct Computed {
+  BoundGroup group;
+  std::vector<MatrixD> values;
+  std::vector<MatrixD> arithmetic;
+};
+
+std::vector<const BoundEntry*> chosen_bounds(const std::string& text) {
+  std::vector<const BoundEntry*> entries;
+  for (const auto& name : split(text, ',')) {
+    const auto* entry = &find_bound(name);
+    for (const auto* earlier : entries) {
+      if (earlier == entry) usage_error("--bound", "'" + name + "' is given twice", "name each bound once");
+    }
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+std::vector<ThreatSet> chosen_sets(const Arguments& arguments, const Network& network) {
+  const Ball ball = parse_ball(arguments.required("ball"));
+  if (ball != Ball::linf && ball != Ball::relative) {
+    usage_error("--ball " + to_text(ball), "no bound covers it, or it is not given by one number",
+                "give linf or relative");
+  }
+  const auto layers = parse_layers(arguments.required("layers"), network);
+  const bool biases = arguments.flag("biases");
+  std::vector<ThreatSet> sets;
+  for (const double eps : parse_reals(arguments.required("eps"), "--eps", 0.0)) {
+    sets.push_back(ball == Ball::linf ? linf_set(network, eps, layers, biases)
+                                      : relative_set(network, eps, layers, biases));
+    for (std::size_t i = 0; i + 1 < sets.size(); ++i) {
+      if (sets[i].key == sets.back().key) usage_error("--eps", to_text(eps) + " is given twice", "drop one");
+    }
+  }
+  return sets;
+}
+
+Computed compute(const BoundEntry& entry, const Network& network, const Dataset& data,
+                 const std::vector<ThreatSet>& sets, bool arithmetic) {
+  Computed result;
+  auto& group = result.group;
+  group.name = entry.name;
+  group.guarantee = entry.guarantee;
+  group.reference = entry.reference;
+  group.rounding = arithmetic
+                       ? "value: exact arithmetic, rounded outward in double; value + arithmetic: float32 "
+                         "evaluation of both networks, in any order of summation"
+                       : "exact arithmetic, rounded outward in double; float32 evaluation may add its own "
+                         "rounding";
+  group.arithmetic = arithmetic;
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    const auto row = static_cast<std::int64_t>(s);
+    if (const auto why = entry.refuses(network, sets[s]); !why.empty()) {
+      group.refused.push_back(row);
+      group.reasons.push_back(why);
+      continue;
+    }
+    auto values = entry.compute({network, data, sets[s], arithmetic});
+    group.threats.push_back(row);
+    result.values.push_back(std::move(values.value));
+    if (arithmetic) result.arithmetic.push_back(std::move(values.arithmetic));
+  }
+  return result;
+}
+
+// Images whose label is the prediction of every network of the set.
+std::int64_t certified(const MatrixD& margins, const MatrixD& value,
+                       const std::vector<std::int32_t>& labels) {
+  std::int64_t count = 0;
+  for (Index n = 0; n < margins.rows(); ++n) {
+    bool proven = true;
+    for (Index j = 0; j < margins.cols(); ++j) {
+      if (j != labels[static_cast<std::size_t>(n)]) proven = proven && margins(n, j) > value(n, j);
+    }
+    if (proven) ++count;
+  }
+  return count;
+}
+
+MatrixD float_margins(const Matrix& logits, const std::vector<std::int32_t>& labels) {
+  MatrixD margins = logits.cast<double>();
+  for (Index n = 0; n < margins.rows(); ++n) {
+    margins.row(n) = margins(n, labels[static_cast<std::size_t>(n)]) - margins.row(n).array();
+  }
+  return margins;
+}
+
+Table summary(const std::vector<Computed>& bounds, const std::vector<ThreatSet>& sets, const MatrixD& margins,
+              const Dataset& data, bool arithmetic) {
+  Table table{{{"severity"}, {"bound"}, {"median drop"}, {"max drop"}}, {}};
+  if (arithmetic) table.columns.push_back({"float32 part", 2});
+  table.columns.push_back({"certified"});
+  table.columns.push_back({"accuracy"});
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    for (const auto& bound : bounds) {
+      for (std::size_t i = 0; i < bound.values.size(); ++i) {
+        if (bound.group.threats[i] != static_cast<std::int64_t>(s)) continue;
+        MatrixD total = bound.values[i];
+        if (arithmetic) total += bound.arithmetic[i];
+        const auto drop = margin_drop_bound(margins, total, data.labels);
+        const auto count = certified(margins, total, data.labels);
+        std::vector<Cell> row{sets[s].severity, bound.group.name,
+                              quantile({drop.data(), static_cast<std::size_t>(drop.size())}, 0.5),
+                              drop.maxCoeff()};
+        if (arithmetic) row.push_back(bound.arithmetic[i].maxCoeff());
+        row.push_back(count);
+        row.push_back(static_cast<double>(count) / static_cast<double>(data.size()));
+        table.add(std::move(row));
+      }
+    }
+  }
+  return table;
+}
+
+/// A file of bounds that appears under its name only when it is complete.
+class BoundsFile {
+ public:
+  explicit BoundsFile(std::string path)
+      : path_(std::move(path)), fresh_(path_ + ".new"), file_(hdf5::File::create(fresh_)) {}
+  ~BoundsFile() {
+    if (!done_) std::remove(fresh_.c_str());
+  }
+  BoundsFile(const BoundsFile&) = delete;
+  BoundsFile& operator=(const BoundsFile&) = delete;
+
+  const hdf5::File& file() const { return file_; }
+  void finish() {
+    file_.sync();
+    file_.close();
+    if (std::rename(fresh_.c_str(), path_.c_str()) != 0) {
+      input_error("cannot write " + path_, "the finished file cannot take its name",
+                  "give another place with -o");
+    }
+    done_ = true;
+  }
+
+ private:
+  std::string path_;
+  std::string fresh_;
+  hdf5::File file_;
+  bool done_ = false;
+};
+
+void write_provenance(const hdf5::File& file, const Arguments& arguments, const Dataset& data) {
+  const auto text = [&](const char* name, const std::string& value) {
+    write_item(file, std::string("/provenance/") + name, std::vector<std::string>{value});
+  };
+  const auto& build = build_info();
+  std::vector<std::string> libraries;
+  for (const auto& [library, version] : build.libraries) libraries.push_back(library + " " + version);
+  text("command_line", arguments.command_line);
+  text("version", build.version + ", " + build.git);
+  text("compiler", build.compiler + ", " + build.flags);
+  text("libraries", join(libraries, ", "));
+  std::vector<std::string> inputs{arguments.required("network")};
+  std::vector<std::string> hashes{sha256_file(inputs.front())};
+  for (const auto& input : data.files) {
+    inputs.push_back(input);
+    hashes.push_back(sha256_file(input));
+  }
+  write_item(file, "/provenance/input_file", inputs);
+  write_item(file, "/provenance/input_hash", hashes);
+}
+
+void write(const hdf5::File& file, const Network& network, const StoredNetwork& stored, const Dataset& data,
+           const Matrix& golden, const std::vector<ThreatSet>& sets, const std::vector<Computed>& bounds) {
+  hdf5::stamp(file, bounds_filetype, result_major, result_minor);
+  file.set_text("network_id", network.id());
+  file.set_text("dataset_id", data.id);
+  write_samples(file, data.index, data.labels, {stored.format->name}, {&golden});
+  std::vector<ThreatRow> threats;
+  for (const auto& set : sets) {
+    threats.push_back(
+        {set.key, to_text(set.ball), set.severity, layers_text(set.layers, network), set.biases, 0});
+  }
+  write_threats(file, threats);
+  for (const auto& bound : bounds) write_bound(file, bound.group, bound.values, bound.arithmetic);
+}
+
+int run_bound(const Arguments& arguments, const Streams& streams) {
+  const auto entries = chosen_bounds(arguments.required("bound"));
+  const auto& format = find_format(arguments.required("format"));
+  const bool arithmetic = arguments.flag("arithmetic");
+  const std::string network_path = arguments.required("network");
+  const Network network = load_network(network_path);
+  const StoredNetwork stored = store(network, format);
+  const auto sets = chosen_sets(arguments, stored.network);
+  const Dataset data = load_dataset(data_request(arguments), network.scaling());
+  check_fits(network, network_path, data);
+  std::optional<BoundsFile> file;
+  if (const auto path = arguments.text("output")) file.emplace(*path);
+
+  std::vector<Computed> bounds;
+  bool any = false;
+  for (const auto* entry : entries) {
+    bounds.push_back(compute(*entry, stored.network, data, sets, arithmetic));
+    any = any || !bounds.back().values.empty();
+    if (!bounds.back().group.reasons.empty()) {
+      streams.err << "temblor: " << entry->name << " does not apply: " << bounds.back().group.reasons.front()
+                  << '\n';
+    }
+  }
+  if (!any) usage_error("--bound " + arguments.required("bound"), "none of them applies", "choose others");
+
+  const Matrix golden = logits(stored.network, stored.network.view(), data.images, true);
+  if (file) {
+    write(file->file(), network, stored, data, golden, sets, bounds);
+    write_provenance(file->file(), arguments, data);
+    attach_scales(file->file());
+    file->finish();
+  }
+  const MatrixD margins =
+      arithmetic ? float_margins(golden, data.labels) : exact_margins(stored.network, data);
+  const auto table = summary(bounds, sets, margins, data, arithmetic);
+  write(streams.out, table,
+        parse_table_format(arguments.required("table-format"), "value of --table-format"));
+  return 0;
+}
+
+}  // namespace
+
+Subcommand bound_command() {
+  Subcommand command{
+      .name = "bound",
+      .help = "upper limits on margin drops for whole sets of perturbed networks",
+      .details =
+          "For every severity, image and class j the largest drop of the pair margin f_y - f_j (y the label) "
+          "that any network of the set can cause, never less. The table gives, over the images, the margin "
+          "drop "
+          "that these limits allow, and the images whose label is proven to be the prediction of every "
+          "network "
+          "of the set. 'temblor list bounds' names the bounds; 'temblor check' holds a campaign against the "
+          "file that -o writes.\n"
+          "\n"
+          "Values hold in exact arithmetic and are computed in double, widened by its rounding. With "
+          "--arithmetic they also hold for float32 evaluation in any order of summation: the part that this "
+          "adds is stored on its own.",
+      .examples = {"temblor bound --network net.h5 --dataset fashion-mnist --bound norm-product,interval "
+                   "--eps 1e-4:1e-2:log:7 -o bounds.h5",
+                   "temblor bound --network net.h5 --dataset fashion-mnist --eps 0.01,0.02 --ball relative "
+                   "--layers 0+3 --format int8 --arithmetic"},
+      .positionals = {},
+      .options =
+          {{.name = "network", .value = "FILE", .help = "network file", .letter = 'n', .required = true},
+           {.name = "bound",
+            .value = "NAMES",
+            .help = "bounds, separated by commas",
+            .initial = "norm-product,interval",
+            .letter = 'b'},
+           {.name = "eps",
+            .value = "REALS",
+            .help = "severities: numbers and ranges lo:hi:log:n, separated by commas",
+            .letter = 'e',
+            .required = true},
+           {.name = "ball",
+            .value = "NAME",
+            .help = "linf (absolute change of a weight) or relative (to its size)",
+            .initial = "linf"},
+           {.name = "layers", .value = "LAYERS", .help = "all, or indices joined by +", .initial = "all"},
+           {.name = "biases", .value = "", .help = "biases move too"},
+           {.name = "format",
+            .value = "NAME",
+            .help = "number format of the weights at the centre",
+            .initial = "fp32"},
+           {.name = "arithmetic", .value = "", .help = "also bound what float32 evaluation may add"},
+           {.name = "output", .value = "FILE", .help = "write the bounds there", .letter = 'o'},
+           {.name = "table-format", .value = "NAME", .help = "text|csv|json", .initial = "text"}},
+      .run = run_bound};
+  for (auto& option : data_options()) command.options.push_back(std::move(option));
+  return command;
+}
+
+}  // namespace temblor::cli
