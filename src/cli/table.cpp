@@ -44,6 +44,8 @@ const std::vector<Subcommand>& subcommand_table() {
       export_command(),
       list_command(),
       train_command(),
+      inspect_command(),
+      eval_command(),
       help_command(),
   });
   return table;

@@ -62,18 +62,24 @@ std::string digest(const Dataset& data) {
 
 }  // namespace
 
-Dataset load_dataset(const DataRequest& request, const InputScaling& scaling) {
+RawImages read_images(const DataRequest& request) {
   const Source source = find_source(request);
   RawImages raw = source.entry->read(source.path, request.split);
   check_raw(raw, request.set, source.entry->classes);
+  raw.kind = source.entry->name;
+  raw.classes = source.entry->classes;
+  if (raw.classes == 0) raw.classes = *std::max_element(raw.labels.begin(), raw.labels.end()) + 1;
+  return raw;
+}
 
+Dataset load_dataset(const DataRequest& request, const InputScaling& scaling) {
+  RawImages raw = read_images(request);
   Dataset data;
   data.name = request.set;
   data.split = request.split;
   data.select = request.select;
   data.shape = raw.shape;
-  data.classes = source.entry->classes;
-  if (data.classes == 0) data.classes = *std::max_element(raw.labels.begin(), raw.labels.end()) + 1;
+  data.classes = raw.classes;
   data.index = select_images(request.select, raw.labels, data.classes);
   if (data.index.size() == raw.labels.size()) {
     data.images = std::move(raw.values);

@@ -14,5 +14,8 @@ Subcommand train_command();
 Subcommand plan_command();
 Subcommand replay_command();
 Subcommand run_command();
+Subcommand eval_command();
+Subcommand help_command();
+Subcommand inspect_command();
 
 }  // namespace temblor::cli

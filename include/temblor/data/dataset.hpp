@@ -16,6 +16,8 @@ struct RawImages {
   Matrix values;                     ///< [images x values], raw (0..255 for bytes)
   std::vector<std::int32_t> labels;  ///< [images]
   std::vector<std::string> files;    ///< what was read
+  std::string kind{};                ///< name of the reader's table entry; filled in by read_images
+  Index classes = 0;                 ///< filled in by read_images: of the named set, or largest label + 1
 };
 
 enum class Split { train, test };
@@ -74,6 +76,8 @@ constexpr std::uint64_t most_values = std::uint64_t{1} << 31U;
 std::vector<std::int64_t> select_images(const std::string& select, const std::vector<std::int32_t>& labels,
                                         Index classes);
 
+/// Finds and reads a whole split; labels are checked. `select` is not looked at.
+RawImages read_images(const DataRequest& request);
 /// Finds, reads, selects and scales. Errors name the file, or list the places looked at and the package that
 /// has it.
 Dataset load_dataset(const DataRequest& request, const InputScaling& scaling);
