@@ -6,6 +6,7 @@
 
 #include <temblor/attacks/attack.hpp>
 #include <temblor/base/error.hpp>
+#include <temblor/perturb/project.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -168,14 +169,39 @@ TEST_CASE("quantization-noise: rounding to 8 bits is storing in int8") {
   }
 }
 
+TEST_CASE("quantization-noise: noise of fine steps, where a float's rounding matters, stays in its box") {
+  const Bench bench;
+  const auto stored = store(bench.network, find_format("fp32"));
+  const auto attack = bench.attack(stored, "quantization-noise", 16, {});
+  const auto set = attack->threat();
+  int left_by_plain_rounding = 0;
+  for (std::uint32_t trial = 0; trial < 2000; ++trial) {
+    const auto result = attack->perturb(Stream(1, {0, trial, 0}));
+    Stream draws(1, {0, trial, 0});
+    for (int layer = 0; layer < 2; ++layer) {
+      const auto m = static_cast<std::size_t>(layer);
+      const double radius = set.radius[m]->uniform;
+      const auto& before = stored.network.weights(layer).weight;
+      const auto& after = std::get<DenseDelta>(result.delta).layers[m]->weight;
+      for (Index i = 0; i < before.size(); ++i) {
+        REQUIRE(within(before.data()[i], after.data()[i], radius));
+        const double plain = static_cast<double>(before.data()[i]) + radius * (2 * draws.uniform() - 1);
+        left_by_plain_rounding += !within(before.data()[i], static_cast<float>(plain), radius);
+      }
+    }
+  }
+  CHECK(left_by_plain_rounding > 0);
+}
+
 TEST_CASE("gaussian reaches its radius in every layer and ball") {
   const Bench bench;
   const auto stored = store(bench.network, find_format("fp32"));
   for (std::uint32_t trial = 0; trial < 50; ++trial) {
     for (const auto* ball : {"linf", "relative", "l2"}) {
+      const double size = trial % 2 == 0 ? 0.01 : 100;
       CAPTURE(ball, trial);
       const auto result =
-          bench.attack(stored, "gaussian", 0.01, {{"ball", ball}})->perturb(Stream(1, {0, trial, 0}));
+          bench.attack(stored, "gaussian", size, {{"ball", ball}})->perturb(Stream(1, {0, trial, 0}));
       for (int layer = 0; layer < 2; ++layer) {
         auto layers = std::get<DenseDelta>(result.delta).layers;
         layers[static_cast<std::size_t>(1 - layer)].reset();
@@ -183,8 +209,8 @@ TEST_CASE("gaussian reaches its radius in every layer and ball") {
         const double reached = std::string(ball) == "linf" ? norms.linf
                                : ball[0] == 'l'            ? norms.l2
                                                            : norms.relative;
-        CHECK(reached <= 0.01);
-        CHECK(reached > 0.01 * (1 - 1e-4));
+        CHECK(reached <= size);
+        CHECK(reached > size * (1 - 1e-4));
       }
     }
   }
