@@ -8,6 +8,8 @@
 #include <benchmark/benchmark.h>
 #include <tbb/global_control.h>
 
+#include <temblor/base/arithmetic.hpp>
+#include <temblor/base/memory.hpp>
 #include <temblor/bounds/bound.hpp>
 #include <temblor/random/stream.hpp>
 
@@ -84,4 +86,11 @@ BENCHMARK_CAPTURE(bound, interval_arithmetic, "interval", true)
     ->MeasureProcessCPUTime()
     ->Unit(benchmark::kMillisecond);
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  temblor::fix_arithmetic();
+  temblor::keep_memory();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

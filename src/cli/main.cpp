@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <temblor/base/error.hpp>
+#include <temblor/base/memory.hpp>
 #include <temblor/cli/subcommand.hpp>
 
 namespace {
@@ -71,6 +72,7 @@ class OutputBuffer : public std::streambuf {
 
 int main(int argc, char* argv[]) {
   std::signal(SIGPIPE, SIG_IGN);
+  temblor::keep_memory();
   OutputBuffer buffer;
   std::ostream out(&buffer);
   out.exceptions(std::ios::badbit);
