@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <ostream>
 
 #include <temblor/base/error.hpp>
@@ -40,11 +41,17 @@ void print_worst(const ResultFile& result, const std::string& output, std::ostre
       << "\n";
 }
 
+/// One line a bound and reason.
 void print_refusals(const ResultFile& result, std::ostream& err) {
   for (const auto& bound : result.bounds()) {
-    for (std::size_t i = 0; i < bound.refused.size(); ++i) {
-      const auto& threat = result.threats()[static_cast<std::size_t>(bound.refused[i])];
-      err << "bound " << bound.name << " does not cover " << threat.key << ": " << bound.reasons[i] << "\n";
+    std::map<std::string, std::vector<std::int64_t>> threats;
+    for (std::size_t i = 0; i < bound.refused.size(); ++i)
+      threats[bound.reasons[i]].push_back(bound.refused[i]);
+    for (const auto& [reason, rows] : threats) {
+      err << "bound " << bound.name << " does not cover "
+          << result.threats()[static_cast<std::size_t>(rows.front())].key;
+      if (rows.size() > 1) err << " and " << rows.size() - 1 << " more sets";
+      err << ": " << reason << "\n";
     }
   }
 }

@@ -28,7 +28,11 @@ void check(const Subcommand& command) {
 }
 
 std::vector<Subcommand> checked(std::vector<Subcommand> table) {
-  for (const auto& command : table) check(command);
+  std::set<std::string> names;
+  for (const auto& command : table) {
+    check(command);
+    ensure(names.insert(command.name).second, "subcommand '" + command.name + "' is listed once");
+  }
   return table;
 }
 
@@ -36,16 +40,16 @@ std::vector<Subcommand> checked(std::vector<Subcommand> table) {
 
 const std::vector<Subcommand>& subcommand_table() {
   static const std::vector<Subcommand> table = checked({
-      run_command(),
-      plan_command(),
-      replay_command(),
-      bound_command(),
-      check_command(),
-      export_command(),
-      list_command(),
       train_command(),
       inspect_command(),
       eval_command(),
+      run_command(),
+      bound_command(),
+      check_command(),
+      list_command(),
+      export_command(),
+      plan_command(),
+      replay_command(),
       help_command(),
   });
   return table;

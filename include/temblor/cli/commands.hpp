@@ -5,17 +5,16 @@
 /// Every subcommand, one file each in src/cli; src/cli/table.cpp lists them in the order of `temblor help`.
 namespace temblor::cli {
 
+Subcommand train_command();
+Subcommand inspect_command();
+Subcommand eval_command();
+Subcommand run_command();
 Subcommand bound_command();
 Subcommand check_command();
-Subcommand export_command();
 Subcommand list_command();
-Subcommand help_command();
-Subcommand train_command();
+Subcommand export_command();
 Subcommand plan_command();
 Subcommand replay_command();
-Subcommand run_command();
-Subcommand eval_command();
 Subcommand help_command();
-Subcommand inspect_command();
 
 }  // namespace temblor::cli
