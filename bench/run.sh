@@ -12,11 +12,12 @@ fi
 for name in "${names[@]}"; do
   peer=bench/peer_$name.py
   [ -f "$peer" ] || { echo "run.sh: no $peer (names: $(ls bench/peer_*.py | sed 's/.*peer_//; s/\.py//' | tr '\n' ' '))" >&2; exit 2; }
+  bench=$(ls build/bench/bench/"$name"*_bench | head -n 1)
   echo "== $name"
   if grep -q 'sys.argv\[1\]' "$peer"; then  # runs both sides itself
-    /usr/bin/python3 "$peer" "build/bench/bench/${name}_bench"
+    /usr/bin/python3 "$peer" "$bench"
   else
-    "build/bench/bench/${name}_bench"
+    "$bench"
     /usr/bin/python3 "$peer"
   fi
 done
