@@ -85,6 +85,7 @@ std::string identity_text(const Plan& plan) {
     text += "point " + std::to_string(p) + " " + plan.describe(point) +
             " trials=" + std::to_string(point.trials) + " " + point.params.canonical() + "\n";
   }
+  if (plan.spec.full) text += "evaluation full\n";
   text += "bounds ";
   text += plan.spec.bounds.empty()
               ? "none"

@@ -105,7 +105,7 @@ Replay replay(const ReplayRequest& request) {
   const Evaluator evaluator(base, plan.data);
   Evaluator::Scratch scratch(evaluator);
   TrialSamples samples;
-  auto run = run_trial(plan, index, request.trial, *attack, evaluator, false, scratch, samples);
+  auto run = run_trial(plan, index, request.trial, *attack, evaluator, scratch, samples);
 
   Replay replayed;
   replayed.description = plan.describe(point);

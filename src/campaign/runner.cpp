@@ -152,8 +152,7 @@ class Runner {
     BlockResult result;
     result.margins = empty_margins(static_cast<std::size_t>(plan_.data.size()));
     for (std::int64_t trial = block.first; trial < block.first + block.count; ++trial) {
-      const auto run =
-          run_trial(plan_, block.point, trial, *attack, evaluator, options_.full, scratch, samples);
+      const auto run = run_trial(plan_, block.point, trial, *attack, evaluator, scratch, samples);
       result.trials.push_back(run.row);
       if (run.row.outcome == Outcome::done) {
         result.per_sample = run.per_sample;

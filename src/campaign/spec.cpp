@@ -123,6 +123,7 @@ void apply(const Overrides& overrides, Spec& spec) {
     if (overrides.format) attack.format = format_values(*overrides.format, "--format");
   }
   if (overrides.bounds) spec.bounds = bound_names(*overrides.bounds, "--bound");
+  if (overrides.full) spec.full = true;
   if (overrides.exact) spec.arithmetic = false;
 }
 
@@ -151,6 +152,7 @@ std::string to_toml(const Spec& spec) {
   std::string text;
   if (!spec.title.empty()) text += "title = " + quoted(spec.title) + "\n";
   text += "seed = " + std::to_string(spec.seed) + "\ntrials = " + std::to_string(spec.trials) + "\n";
+  if (spec.full) text += "full = true\n";
   text += "\n[network]\nfile = " + quoted(spec.network) + "\n";
   text += "\n[data]\nset = " + quoted(spec.data.set) + "\nsplit = " + quoted(to_text(spec.data.split)) +
           "\nselect = " + quoted(spec.data.select) + "\n";

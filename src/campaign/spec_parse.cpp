@@ -170,12 +170,13 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
                 "correct the line; docs/spec.md shows a whole spec");
   }
   const Reader top(file, "", root);
-  top.only({"title", "seed", "trials", "network", "data", "attack", "bounds"});
+  top.only({"title", "seed", "trials", "full", "network", "data", "attack", "bounds"});
   Spec spec;
   spec.title = top.string("title").value_or("");
   spec.seed = static_cast<std::uint64_t>(
       top.integer("seed", 0, std::numeric_limits<std::int64_t>::max()).value_or(1));
   spec.trials = top.integer("trials", 1, most_trials).value_or(1);
+  spec.full = top.flag("full").value_or(false);
   if (const auto* table = top.table("network")) {
     const Reader reader(file, "[network]", *table);
     reader.only({"file"});

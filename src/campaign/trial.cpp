@@ -17,8 +17,7 @@ Norms perturbation_norms(const Network& network, const Dataset& data, const Pert
 }
 
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
-                   const Evaluator& evaluator, bool full, Evaluator::Scratch& scratch,
-                   TrialSamples& samples) {
+                   const Evaluator& evaluator, Evaluator::Scratch& scratch, TrialSamples& samples) {
   TrialRun run;
   auto& row = run.row;
   row.point = static_cast<std::int64_t>(point);
@@ -35,8 +34,8 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
     run.message = error.what();
     return run;
   }
-  const auto counts = full ? evaluator.evaluate_full(perturbation, scratch, samples)
-                           : evaluator.evaluate(perturbation, scratch, samples);
+  const auto counts = plan.spec.full ? evaluator.evaluate_full(perturbation, scratch, samples)
+                                     : evaluator.evaluate(perturbation, scratch, samples);
   const auto norms = perturbation_norms(evaluator.network(), plan.data, perturbation, counts.worst_sample);
   row.outcome = Outcome::done;
   run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta);

@@ -61,6 +61,9 @@ std::vector<Option> campaign_options() {
        .help = "grid of number formats, as in fp32,int8 (temblor list formats)"},
       {.name = "trials", .value = "N", .help = "trials of every point"},
       {.name = "seed", .value = "N", .help = "key of all random streams (also TEMBLOR_SEED)"},
+      {.name = "full",
+       .value = "",
+       .help = "evaluate every trial by full re-inference: equal counts, slower"},
       {.name = "bound", .value = "LIST", .help = "analytic bounds to compute beside (temblor list bounds)"},
       {.name = "no-arithmetic",
        .value = "",
@@ -87,6 +90,7 @@ Spec campaign_spec(const Arguments& arguments) {
   overrides.layers = arguments.text("layers");
   overrides.format = arguments.text("format");
   overrides.bounds = arguments.text("bound");
+  overrides.full = arguments.flag("full");
   overrides.exact = arguments.flag("no-arithmetic");
   overrides.params = assignments(arguments.all("set"));
   for (const auto& name : quantity_names()) {

@@ -77,7 +77,6 @@ int run_run(const Arguments& arguments, const Streams& streams) {
   check_place(output);
   RunOptions options;
   options.threads = thread_count(arguments);
-  options.full = arguments.flag("full");
   options.words = &streams.err;
   options.progress = streams.terminal ? &streams.err : nullptr;
   options.command_line = arguments.command_line;
@@ -126,9 +125,6 @@ Subcommand run_command() {
                              .letter = 'o'});
   command.options.push_back(
       {.name = "threads", .value = "N", .help = "threads (also TEMBLOR_THREADS; default: all processors)"});
-  command.options.push_back({.name = "full",
-                             .value = "",
-                             .help = "evaluate every trial by full re-inference: same results, slower"});
   command.run = run_run;
   return command;
 }

@@ -12,7 +12,6 @@ namespace temblor {
 
 struct RunOptions {
   int threads = 0;                   ///< 0: all processors
-  bool full = false;                 ///< every trial by full re-inference: the same results, slower
   std::ostream* words = nullptr;     ///< notes to people, or null
   std::ostream* progress = nullptr;  ///< a terminal, or null
   std::string command_line{};        ///< for /provenance
@@ -48,7 +47,7 @@ struct TrialRun {
 /// Draws and evaluates one trial. A temblor::Error of the attack that is not internal makes a failed trial;
 /// `samples` is then left alone.
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
-                   const Evaluator& evaluator, bool full, Evaluator::Scratch& scratch, TrialSamples& samples);
+                   const Evaluator& evaluator, Evaluator::Scratch& scratch, TrialSamples& samples);
 /// Size of a perturbation; for per-sample ones the size of what image `sample` sees.
 Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
                          std::int64_t sample);

@@ -32,6 +32,7 @@ struct Spec {
   DataRequest data{};
   std::vector<AttackSpec> attacks{};
   std::vector<std::string> bounds{};
+  bool full = false;  ///< every trial by full re-inference: equal counts, drops equal up to float32 rounding
   bool arithmetic = true;  ///< bounds also for what float32 evaluation may add: drops are measured in it
 };
 
@@ -44,6 +45,7 @@ struct Overrides {
   std::optional<std::string> layers{}, format{};  ///< lists, for every attack
   std::map<std::string, std::string> params{};    ///< every attack that has the parameter
   std::optional<std::string> bounds{};
+  bool full = false;
   bool exact = false;  ///< bounds without the float32 term
 };
 
