@@ -1,7 +1,6 @@
 #include <catch2/catch.hpp>
-#include <tbb/task_arena.h>
-
 #include <support/networks.hpp>
+#include <tbb/task_arena.h>
 
 #include <temblor/attacks/pgd.hpp>
 

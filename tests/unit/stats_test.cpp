@@ -73,8 +73,7 @@ TEST_CASE("intervals at the ends: nothing seen is no certainty, no trials say no
 TEST_CASE("sample sizes agree with Krejcie and Morgan, Educ. Psychol. Meas. 30 (1970), Table 1") {
   // Same equation as Leveugle et al., 95 %, e = 0.05, p = 0.5; entries that their rounding to nearest rounds
   // up.
-  const std::pair<std::int64_t, std::int64_t> rows[] = {
-      {100, 80}, {200, 132}, {1000, 278}, {10000, 370}};
+  const std::pair<std::int64_t, std::int64_t> rows[] = {{100, 80}, {200, 132}, {1000, 278}, {10000, 370}};
   for (const auto& [population, size] : rows) {
     CAPTURE(population);
     CHECK(sample_size(population, 0.05) == size);
