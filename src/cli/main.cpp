@@ -10,6 +10,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/memory.hpp>
 #include <temblor/cli/subcommand.hpp>
+#include <temblor/hdf5/crash.hpp>
 
 namespace {
 
@@ -73,6 +74,7 @@ class OutputBuffer : public std::streambuf {
 int main(int argc, char* argv[]) {
   std::signal(SIGPIPE, SIG_IGN);
   temblor::keep_memory();
+  temblor::hdf5::explain_crashes();
   OutputBuffer buffer;
   std::ostream out(&buffer);
   out.exceptions(std::ios::badbit);

@@ -53,7 +53,7 @@ Id open_attribute(const Node& node, const std::string& attribute, const std::str
 
 void Group::set_text(const std::string& attribute, const std::string& value,
                      const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id type = text_type();
   const Id space(H5Screate(H5S_SCALAR), H5Sclose);
   const char* pointer = value.c_str();
@@ -62,7 +62,7 @@ void Group::set_text(const std::string& attribute, const std::string& value,
 
 template <class T>
 void Group::set(const std::string& attribute, std::span<const T> values, const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const hsize_t count = values.size();
   // One value is a scalar: that is what Python users expect of a number.
   const Id space(count == 1 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, nullptr), H5Sclose);
@@ -70,19 +70,20 @@ void Group::set(const std::string& attribute, std::span<const T> values, const s
 }
 
 std::optional<std::string> Group::text(const std::string& attribute, const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id id = open_attribute(*handle_, attribute, object);
   if (!id.valid()) return std::nullopt;
   const Id type(H5Aget_type(id), H5Tclose);
   const Id space(H5Aget_space(id), H5Sclose);
-  const auto values = decode_strings(*handle_, label(attribute, object), type, space, read_attribute, id);
+  const auto values =
+      decode_strings(*handle_, label(attribute, object), type, space, read_attribute, id, true);
   if (values.size() != 1) refuse(*handle_, label(attribute, object), "one text is needed");
   return values.front();
 }
 
 template <class T>
 std::optional<std::vector<T>> Group::get(const std::string& attribute, const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id id = open_attribute(*handle_, attribute, object);
   if (!id.valid()) return std::nullopt;
   const std::string name = label(attribute, object);
@@ -113,7 +114,7 @@ std::optional<std::vector<T>> Group::get(const std::string& attribute, const std
 }
 
 std::vector<std::string> Group::attributes(const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const std::string where = target(object);
   if (!exists(handle_->id, where)) refuse(*handle_, object, "there is no such object");
   const Id id(H5Oopen(handle_->id, where.c_str(), H5P_DEFAULT), H5Oclose);
@@ -128,7 +129,7 @@ std::vector<std::string> Group::attributes(const std::string& object) const {
 }
 
 std::string Group::attribute_text(const std::string& attribute, const std::string& object) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id id = open_attribute(*handle_, attribute, object);
   if (!id.valid()) refuse(*handle_, label(attribute, object), "there is no such attribute");
   const Id type(H5Aget_type(id), H5Tclose);
@@ -136,7 +137,7 @@ std::string Group::attribute_text(const std::string& attribute, const std::strin
   std::vector<std::string> parts;
   switch (H5Tget_class(type)) {
     case H5T_STRING:
-      parts = decode_strings(*handle_, label(attribute, object), type, space, read_attribute, id);
+      parts = decode_strings(*handle_, label(attribute, object), type, space, read_attribute, id, true);
       break;
     case H5T_FLOAT:
       if (const auto values = get<double>(attribute, object)) {

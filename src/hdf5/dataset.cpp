@@ -151,14 +151,14 @@ void check_readable(const Node& node, const std::string& name, hid_t set, std::u
 }  // namespace
 
 Dims Group::dims(const std::string& dataset) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id set = open_dataset(*handle_, dataset);
   const Id space(H5Dget_space(set), H5Sclose);
   return dims_of(space);
 }
 
 std::string Group::type(const std::string& dataset) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id set = open_dataset(*handle_, dataset);
   const Id type(H5Dget_type(set), H5Tclose);
   return type_name(type);
@@ -166,7 +166,7 @@ std::string Group::type(const std::string& dataset) const {
 
 template <class T>
 void Group::write(const std::string& name, std::span<const T> values, const Dims& dims, Layout layout) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   ensure(values.size() == elements(dims), "the values of a dataset fill its dimensions");
   Id set = create_dataset(*handle_, name, Type<T>::file(), dims, layout, nullptr, H5I_INVALID_HID);
   if (!values.empty() && H5Dwrite(set, Type<T>::memory(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
@@ -177,7 +177,7 @@ void Group::write(const std::string& name, std::span<const T> values, const Dims
 
 template <class T>
 void Group::create(const std::string& name, const Dims& dims, T fill, Layout layout) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   Id set = create_dataset(*handle_, name, Type<T>::file(), dims, layout, &fill, Type<T>::memory());
   if (!set.close()) fail("write", name, *handle_);
 }
@@ -185,7 +185,7 @@ void Group::create(const std::string& name, const Dims& dims, T fill, Layout lay
 template <class T>
 void Group::write_slab(const std::string& name, std::span<const T> values, const Dims& offset,
                        const Dims& count) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   ensure(values.size() == elements(count), "the values of a slab fill its dimensions");
   Id set = open_dataset(*handle_, name);
   const Id file_space = slab_space(*handle_, name, set, offset, count);
@@ -199,7 +199,7 @@ void Group::write_slab(const std::string& name, std::span<const T> values, const
 
 template <class T>
 std::vector<T> Group::read(const std::string& name, std::uint64_t most) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id set = open_dataset(*handle_, name);
   const Id space(H5Dget_space(set), H5Sclose);
   const hssize_t points = H5Sget_simple_extent_npoints(space);
@@ -214,7 +214,7 @@ std::vector<T> Group::read(const std::string& name, std::uint64_t most) const {
 
 template <class T>
 std::vector<T> Group::read_slab(const std::string& name, const Dims& offset, const Dims& count) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const Id set = open_dataset(*handle_, name);
   const Id file_space = slab_space(*handle_, name, set, offset, count);
   const std::uint64_t wanted = elements(count);

@@ -43,7 +43,7 @@ Node root(const std::string& name, hid_t id) {
 }  // namespace
 
 File File::create(const std::string& path) {
-  const Guard guard;
+  const Guard guard(path);
   const auto parent = std::filesystem::absolute(path).parent_path();
   std::error_code ignored;
   if (!std::filesystem::is_directory(parent, ignored)) {
@@ -58,7 +58,7 @@ File File::create(const std::string& path) {
 }
 
 File File::open(const std::string& path, Mode mode) {
-  const Guard guard;
+  const Guard guard(path);
   std::error_code missing;
   const auto status = std::filesystem::status(path, missing);
   if (!std::filesystem::exists(status)) {
@@ -83,7 +83,7 @@ File File::open(const std::string& path, Mode mode) {
 
 File File::in_memory(const std::string& name) {
   static std::atomic<unsigned> number{0};
-  const Guard guard;
+  const Guard guard(name);
   const Id creation = creation_list();
   const Id access = access_list(false);
   H5Pset_fapl_core(access, std::size_t{1} << 20U, false);
@@ -95,7 +95,7 @@ File File::in_memory(const std::string& name) {
 }
 
 void File::flush() const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   if (H5Fflush(handle_->file->id, H5F_SCOPE_GLOBAL) < 0) fail_file("write", file_name());
 }
 
@@ -109,14 +109,14 @@ void File::sync() const {
 }
 
 void File::close() const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   const hid_t id = std::exchange(handle_->file->id, H5I_INVALID_HID);
   if (id < 0) return;
   if (H5Fclose(id) < 0) fail_file("write", file_name());
 }
 
 std::uint64_t File::size() const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   return file_size(*handle_->file);
 }
 

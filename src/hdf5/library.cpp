@@ -15,6 +15,8 @@ std::recursive_mutex& library_mutex() {
   return *mutex;
 }
 
+thread_local const char* working_on = nullptr;
+
 struct Reason {
   std::string text;
   int number = 0;  ///< errno, 0 when the operating system did not refuse
@@ -65,13 +67,25 @@ std::string cure_of(const Reason& reason, bool reading) {
 
 }  // namespace
 
-Guard::Guard() : lock_(library_mutex()) {
+Guard::Guard() : outer_(working_on), lock_(library_mutex()) {
   // Without the exit handler: after a failed write (full disk) it would try to write again while the program
   // ends.
   static const bool started = (H5dont_atexit(), H5open(), true);
   static_cast<void>(started);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5Eclear2(H5E_DEFAULT);
+}
+
+Guard::Guard(const std::string& file) : Guard() {
+  working_on = file.c_str();
+}
+
+Guard::~Guard() {
+  working_on = outer_;
+}
+
+const char* Guard::file_of_this_thread() {
+  return working_on;
 }
 
 Id::~Id() {
@@ -126,7 +140,7 @@ std::uint64_t file_size(const OpenFile& file) {
 void check_bytes(const Node& node, const std::string& object, std::uint64_t elements,
                  std::uint64_t element_size, bool stored_plain) {
   // Deflate shrinks by 1032 at most; the slack allows small datasets that were never written.
-  const std::uint64_t most = file_size(*node.file) * (stored_plain ? 1 : 1032) + (std::uint64_t{1} << 20U);
+  const std::uint64_t most = file_size(*node.file) * (stored_plain ? 1 : 1032) + (std::uint64_t{1} << 16U);
   if (element_size == 0 || elements > most / element_size) {
     refuse(node, object,
            "it claims " + std::to_string(elements) + " elements, more than a file of this size can hold");

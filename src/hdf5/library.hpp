@@ -18,8 +18,16 @@ namespace temblor::hdf5::detail {
 class Guard {
  public:
   Guard();
+  explicit Guard(const std::string& file);  ///< `file` is named should HDF5 crash (explain_crashes)
+  ~Guard();
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+  /// The file that this thread's HDF5 call works on; null outside such calls.
+  static const char* file_of_this_thread();
 
  private:
+  const char* outer_ = nullptr;
   std::lock_guard<std::recursive_mutex> lock_;
 };
 
@@ -83,7 +91,7 @@ Id creation_of(hid_t kind);  ///< object creation property list without times
 /// Text of a space of string elements, fixed or variable length; `read` fills the buffer it is given.
 std::vector<std::string> decode_strings(const Node& node, const std::string& object, hid_t type, hid_t space,
                                         herr_t (*read)(hid_t object_id, hid_t memory_type, void* buffer),
-                                        hid_t object_id);
+                                        hid_t object_id, bool stored_plain);
 Id text_type();  ///< variable-length UTF-8
 /// "float32", "int64", "uint8", "text", or "other".
 std::string type_name(hid_t type);

@@ -18,7 +18,8 @@ Id text_type() {
 }
 
 std::vector<std::string> decode_strings(const Node& node, const std::string& object, hid_t type, hid_t space,
-                                        herr_t (*read)(hid_t, hid_t, void*), hid_t object_id) {
+                                        herr_t (*read)(hid_t, hid_t, void*), hid_t object_id,
+                                        bool stored_plain) {
   if (H5Tget_class(type) != H5T_STRING)
     refuse(node, object, "it holds " + type_name(type) + ", text is needed");
   const hssize_t points = H5Sget_simple_extent_npoints(space);
@@ -27,7 +28,7 @@ std::vector<std::string> decode_strings(const Node& node, const std::string& obj
   std::vector<std::string> values(count);
   if (count == 0) return values;
   if (H5Tis_variable_str(type) > 0) {
-    check_bytes(node, object, count, 16, false);
+    check_bytes(node, object, count, 16, stored_plain);
     const Id memory = text_type();
     H5Tset_cset(memory, H5Tget_cset(type));
     std::vector<char*> pointers(count, nullptr);
@@ -39,7 +40,7 @@ std::vector<std::string> decode_strings(const Node& node, const std::string& obj
     H5Dvlen_reclaim(memory, space, H5P_DEFAULT, pointers.data());
   } else {
     const std::size_t size = H5Tget_size(type);
-    check_bytes(node, object, count, size, false);
+    check_bytes(node, object, count, size, stored_plain);
     std::string bytes(count * size, '\0');
     if (read(object_id, type, bytes.data()) < 0) fail("read", object, node);
     const bool spaces = H5Tget_strpad(type) == H5T_STR_SPACEPAD;
@@ -54,7 +55,7 @@ std::vector<std::string> decode_strings(const Node& node, const std::string& obj
 }  // namespace detail
 
 void Group::write_strings(const std::string& name, const std::vector<std::string>& values) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   std::vector<const char*> pointers;
   for (const auto& value : values) pointers.push_back(value.c_str());
   const hsize_t count = values.size();
@@ -71,16 +72,21 @@ void Group::write_strings(const std::string& name, const std::vector<std::string
 }
 
 std::vector<std::string> Group::read_strings(const std::string& name) const {
-  const Guard guard;
+  const Guard guard(handle_->file->name);
   if (!is_dataset(name)) refuse(*handle_, name, "there is no such dataset");
   const Id set(H5Dopen2(handle_->id, name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.valid()) fail("open", name, *handle_);
   const Id type(H5Dget_type(set), H5Tclose);
   const Id space(H5Dget_space(set), H5Sclose);
+  const Id creation(H5Dget_create_plist(set), H5Pclose);
+  if (!creation.valid()) fail("read", name, *handle_);
+  if (H5Pget_layout(creation) == H5D_VIRTUAL || H5Pget_external_count(creation) > 0) {
+    refuse(*handle_, name, "its values are stored in another file");
+  }
   const auto read = [](hid_t id, hid_t memory, void* buffer) {
     return H5Dread(id, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, buffer);
   };
-  return decode_strings(*handle_, name, type, space, read, set);
+  return decode_strings(*handle_, name, type, space, read, set, H5Pget_layout(creation) != H5D_CHUNKED);
 }
 
 }  // namespace temblor::hdf5
