@@ -23,7 +23,7 @@ Params::Value parse_value(std::string_view owner, const ParamSpec& spec, const s
       return parse_real(text, what, spec.least, spec.most);
     case ParamType::choice:
       if (std::find(spec.choices.begin(), spec.choices.end(), text) == spec.choices.end()) {
-        unknown_name(what, text, spec.choices);
+        unknown_name("value of " + what, text, spec.choices);
       }
       return text;
     case ParamType::text:
@@ -40,7 +40,7 @@ Params::Params(std::string_view owner, const std::vector<ParamSpec>& specs,
   for (const auto& spec : specs) names.push_back(spec.name);
   for (const auto& [name, text] : given) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      unknown_name(std::string(owner) + ", parameter", name, names);
+      unknown_name("parameter of " + std::string(owner), name, names);
     }
   }
   for (const auto& spec : specs) {

@@ -108,6 +108,7 @@ Replay replay(const ReplayRequest& request) {
   auto run = run_trial(plan, index, request.trial, *attack, evaluator, scratch, samples);
 
   Replay replayed;
+  replayed.network = spec.network;
   replayed.description = plan.describe(point);
   replayed.stored = result.trials()[static_cast<std::size_t>(row.first_trial + request.trial)];
   replayed.again = run.row;

@@ -48,7 +48,7 @@ void set_params(const std::map<std::string, std::string>& params, Spec& spec) {
     }
     if (!used && spec.attacks.empty())
       usage_error("--set " + name, "there is no attack", "name one with --attack");
-    if (!used) unknown_name("--set: parameter", name, known);
+    if (!used) unknown_name("parameter of --set", name, known);
   }
 }
 

@@ -210,7 +210,9 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
 Spec load_spec(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) {
+  // An empty stream is no failure of reading, but inserting nothing is one of writing.
+  const bool empty = in.peek() == std::ifstream::traits_type::eof() && in.eof() && !in.bad();
+  if (!empty && (!in || !(text << in.rdbuf()))) {
     input_error("cannot read spec '" + path + "'", "no such file, a directory, or not readable",
                 "check the path");
   }

@@ -13,6 +13,7 @@
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/output.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/perturb/stored.hpp>
 #include <temblor/report/table.hpp>
@@ -205,13 +206,15 @@ int run_bound(const Arguments& arguments, const Streams& streams) {
   const auto& format = find_format(arguments.required("format"));
   const bool arithmetic = arguments.flag("arithmetic");
   const std::string network_path = arguments.required("network");
+  const auto output = arguments.text("output");
+  if (output) check_output(*output, bounds_filetype, {network_path});
   const Network network = load_network(network_path);
   const StoredNetwork stored = store(network, format);
   const auto sets = chosen_sets(arguments, stored.network);
   const Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, network_path, data);
   std::optional<BoundsFile> file;
-  if (const auto path = arguments.text("output")) file.emplace(*path);
+  if (output) file.emplace(*output);
 
   std::vector<Computed> bounds;
   bool any = false;

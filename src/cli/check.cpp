@@ -118,7 +118,7 @@ void print_json(std::ostream& out, const ResultFile& campaign, const ResultFile&
   for (const auto& row : left) {
     json["unchecked"].push_back({{"point", row.point}, {"bound", row.bound}, {"reason", row.reason}});
   }
-  out << json.dump(2) << '\n';
+  out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 void name_violations(std::ostream& err, const ResultFile& campaign, const ResultFile& bounds,

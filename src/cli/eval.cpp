@@ -132,7 +132,7 @@ void print_json(std::ostream& out, const std::string& file, const Network& netwo
                                {"lower", limits.lower},
                                {"upper", limits.upper}});
   }
-  out << json.dump(2) << '\n';
+  out << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 int run_eval(const Arguments& arguments, const Streams& streams) {

@@ -7,6 +7,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/output.hpp>
 #include <temblor/report/result_tables.hpp>
 
 namespace temblor::cli {
@@ -25,6 +26,10 @@ void write_file(const std::string& path, const ResultFile& file, const ResultTab
     usage_error("-o " + path, "that is the file to export from", "give another name");
   }
   const bool direct = std::filesystem::exists(path, none) && !std::filesystem::is_regular_file(path, none);
+  if (!direct && is_hdf5(path)) {
+    input_error("cannot write '" + path + "'", "it exists and is an HDF5 file",
+                "name another file, or remove it first");
+  }
   const std::string target = direct ? path : path + ".partial";
   errno = 0;
   std::ofstream out(target, std::ios::binary | std::ios::trunc);

@@ -10,6 +10,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/output.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/hdf5/digest.hpp>
 #include <temblor/hdf5/file.hpp>
@@ -30,13 +31,6 @@ struct Report {
   std::string title{};
   Table table{};
 };
-
-bool is_hdf5(const std::string& path) {
-  const std::string signature("\211HDF\r\n\032\n", 8);
-  std::string head(8, '\0');
-  std::ifstream in(path, std::ios::binary);
-  return in.read(head.data(), 8) && head == signature;
-}
 
 std::string joined(const std::vector<Index>& sizes) {
   std::vector<std::string> parts;
@@ -183,7 +177,9 @@ int run_inspect(const Arguments& arguments, const Streams& streams) {
   if (arguments.flag("digest")) {
     const std::string digest = hdf5::content_digest(hdf5::File::open(path, hdf5::File::Mode::read));
     if (arguments.flag("json")) {
-      streams.out << ordered_json{{"file", path}, {"digest", digest}}.dump(2) << '\n';
+      streams.out << ordered_json{{"file", path}, {"digest", digest}}.dump(
+                         2, ' ', false, ordered_json::error_handler_t::replace)
+                  << '\n';
     } else {
       streams.out << digest << '\n';
     }

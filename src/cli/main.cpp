@@ -73,6 +73,7 @@ class OutputBuffer : public std::streambuf {
 
 int main(int argc, char* argv[]) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes becomes a failed write, which has a message
   temblor::keep_memory();
   temblor::hdf5::explain_crashes();
   OutputBuffer buffer;

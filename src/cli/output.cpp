@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <fstream>
 
 #include <unistd.h>
 
@@ -8,10 +9,27 @@
 
 namespace temblor::cli {
 
-void check_output(const std::string& path, const std::string& filetype) {
+bool is_hdf5(const std::string& path) {
+  const std::string signature("\211HDF\r\n\032\n", 8);
+  std::string head(8, '\0');
+  std::ifstream in(path, std::ios::binary);
+  return in.read(head.data(), 8) && head == signature;
+}
+
+void check_not_input(const std::string& path, const std::vector<std::string>& inputs) {
+  for (const auto& input : inputs) {
+    std::error_code missing;
+    if (std::filesystem::equivalent(path, input, missing))
+      usage_error("cannot write '" + path + "'", "this command reads it", "name another file");
+  }
+}
+
+void check_output(const std::string& path, const std::string& filetype,
+                  const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   const std::string problem = "cannot write '" + path + "'";
   if (path.empty()) usage_error("output file ''", "it has no name", "name a file");
+  check_not_input(path, inputs);
   fs::path directory = fs::path(path).parent_path();
   if (directory.empty()) directory = ".";
   std::error_code ignored;

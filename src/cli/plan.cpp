@@ -57,7 +57,7 @@ nlohmann::ordered_json json(const Plan& plan) {
 int run_plan(const Arguments& arguments, const Streams& streams) {
   const auto plan = make_plan(campaign_spec(arguments));
   if (arguments.flag("json")) {
-    streams.out << json(plan).dump(2) << "\n";
+    streams.out << json(plan).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return 0;
   }
   const auto sizes = plan.sizes();

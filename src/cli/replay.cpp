@@ -6,6 +6,7 @@
 #include <temblor/campaign/replay.hpp>
 #include <temblor/campaign/trial_columns.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/output.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/report/table.hpp>
 
@@ -37,7 +38,10 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
   if (const auto sample = arguments.text("sample")) request.sample = parse_integer(*sample, "--sample", 0);
   request.network = arguments.text("network");
   request.directory = arguments.text("data-dir");
+  const auto output = arguments.text("output");
+  if (output) check_output(*output, "temblor-network", {request.file, request.network.value_or("")});
   const auto replayed = replay(request);
+  if (output) check_not_input(*output, {replayed.network});
 
   streams.out << "point " << request.point << ", trial " << request.trial << ": " << replayed.description
               << "\n";
@@ -47,7 +51,7 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
     streams.out << "sample " << replayed.sample << ": margin drop " << to_text(replayed.drop)
                 << (replayed.per_sample ? ", from a perturbation of its own" : "") << "\n";
   }
-  if (const auto output = arguments.text("output")) {
+  if (output) {
     if (!replayed.broken) {
       usage_error("cannot write '" + *output + "'", "the trial failed, it has no perturbation",
                   "choose another trial");

@@ -22,6 +22,7 @@ std::string output_path(const Arguments& arguments) {
 }
 
 void check_place(const std::string& output) {
+  if (output.empty()) usage_error("output file ''", "it has no name", "name a file");
   const auto directory = std::filesystem::path(output).parent_path();
   if (directory.empty() || std::filesystem::is_directory(directory)) return;
   input_error("cannot write '" + output + "'", "there is no directory '" + directory.string() + "'",

@@ -57,6 +57,18 @@ TEST_CASE("a full disk under standard output is an error") {
   CHECK(result.text.find("code 3") != std::string::npos);
 }
 
+TEST_CASE("a limit on file sizes is an error with its reason, not a signal") {
+  const temblor::testing::TemporaryDirectory directory;
+  const auto net = directory.file("net.h5");
+  const auto images = std::string(" --dataset synthetic:classes=3,features=8,n=3000 ");
+  REQUIRE(bash("$T train" + images + "--arch 8-4-3 --epochs 1 -o " + net + " 2>&1").code == 0);
+  const auto result = bash("ulimit -f 40; $T bound --network " + net + images + "--eps 1e-3 -o " +
+                           directory.file("bounds.h5") + " 2>&1; echo code $?");
+  CHECK(result.text.find("File too large") != std::string::npos);
+  CHECK(result.text.find("code 3") != std::string::npos);
+  CHECK(bash("ls " + directory.path()).text == "net.h5\n");
+}
+
 TEST_CASE("bash completes subcommands and options") {
   const auto complete = [](const std::string& words, const std::string& count) {
     return bash("source <($T help --bash-completion); COMP_WORDS=(" + words + "); COMP_CWORD=" + count +

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <support/paths.hpp>
 #include <support/program.hpp>
+#include <sys/stat.h>
 
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/network/file.hpp>
@@ -120,6 +121,16 @@ TEST_CASE("bound: what it refuses") {
   CHECK(code({"--eps", "1e-3", "--layers", "7"}, "layer 7") == 2);
   CHECK(code({"--eps", "1e-3", "-o", files.directory.file("no/where.h5")}, "where.h5") == 3);
   CHECK_FALSE(std::filesystem::exists(files.bounds));
+  CHECK(code({"--eps", "1e-3", "-o", files.network}, "this command reads it") == 2);
+  CHECK(load_network(files.network).classes() == 3);
+  const auto other = files.directory.file("other.h5");
+  std::filesystem::copy(files.network, other);
+  CHECK(code({"--eps", "1e-3", "-o", other}, "is not a temblor-bounds file") == 3);
+  CHECK(load_network(other).classes() == 3);
+  const auto pipe = files.directory.file("pipe");
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(code({"--eps", "1e-3", "-o", pipe}, "it exists and is not a file") == 3);
+  CHECK(std::filesystem::is_fifo(pipe));
   CHECK(
       run_program({"bound", "--network", files.directory.file("none.h5"), "--dataset", images, "--eps", "1"})
           .code == 3);

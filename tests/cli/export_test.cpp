@@ -92,6 +92,10 @@ TEST_CASE("export to a file writes all or nothing") {
   CHECK(run_program({"export", files.result, "-t", "points", "-o", "/dev/full"}).code == 3);
   CHECK(std::filesystem::is_character_file("/dev/full"));
   CHECK(run_program({"export", files.result, "-t", "points", "-o", files.result}).code == 2);
+  const auto over = run_program({"export", files.result, "-t", "points", "-o", files.bounds});
+  CHECK(over.code == 3);
+  CHECK(over.err.find("it exists and is an HDF5 file") != std::string::npos);
+  CHECK(run_program({"export", files.bounds, "-t", "bounds"}).code == 0);
 }
 
 TEST_CASE("export refuses what it cannot do") {

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include <catch2/catch.hpp>
 #include <support/campaign.hpp>
@@ -156,6 +157,42 @@ TEST_CASE("an output that cannot be is refused before any work") {
   const auto nameless = run_program({"run", "--network", campaign.network()});
   CHECK(nameless.code == 2);
   CHECK(nameless.err.find("-o") != std::string::npos);
+  CHECK(run_program({"run", campaign.spec(), "-o", ""}).code == 2);
+}
+
+TEST_CASE("replay writes neither over what it reads nor over other kinds of file") {
+  const Campaign campaign;
+  REQUIRE(campaign.run().code == 0);
+  const auto onto = [&](const std::string& target) {
+    return run_program({"replay", campaign.file("out.h5"), "--point", "0", "--trial", "0", "-o", target});
+  };
+  const auto network = onto(campaign.network());
+  CHECK(network.code == 2);
+  CHECK(network.err.find("this command reads it") != std::string::npos);
+  CHECK(onto(campaign.file("out.h5")).code == 2);
+  CHECK(onto(campaign.spec()).code == 3);
+  CHECK(onto(campaign.file("broken.h5")).code == 0);
+}
+
+TEST_CASE("an empty spec is a campaign without attacks, not an unreadable file") {
+  const Campaign campaign;
+  const auto empty = campaign.file("empty.toml");
+  std::ofstream(empty).close();
+  const auto outcome = run_program({"run", empty, "-o", campaign.file("none.h5")});
+  CHECK(outcome.code == 2);
+  CHECK(outcome.err.find("no network") != std::string::npos);
+  CHECK(run_program({"run", campaign.file("."), "-o", campaign.file("none.h5")}).code == 3);
+}
+
+TEST_CASE("JSON of names that are not UTF-8") {
+  const Campaign campaign;
+  const auto odd = campaign.file("a\xff.h5");
+  std::filesystem::copy(campaign.network(), odd);
+  CHECK(run_program({"plan", campaign.spec(), "--network", odd, "--json"}).code == 0);
+  const auto eval =
+      run_program({"eval", "--network", odd, "--dataset", std::string(synthetic_data), "--json"});
+  CHECK(eval.code == 0);
+  CHECK(eval.out.find("\uFFFD") != std::string::npos);
 }
 
 TEST_CASE("every trial can be made again, and its network written") {

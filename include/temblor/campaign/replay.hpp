@@ -20,6 +20,7 @@ struct ReplayRequest {
 
 /// One trial made again.
 struct Replay {
+  std::string network;      ///< file the network came from
   std::string description;  ///< "weight-pgd eps=0.001 layers=all format=fp32"
   TrialRow stored;
   TrialRow again;
