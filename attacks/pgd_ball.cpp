@@ -57,7 +57,7 @@ struct BoxValues {
       return;
     }
     const double scale = rms(ConstFlat(grad, n));
-    if (scale == 0) return;
+    if (scale == 0 || !std::isfinite(scale)) return;  // an overflowed gradient has no direction
     Flat(values, n) += static_cast<float>(size / scale) * radius * ConstFlat(grad, n);
     clip(values);
   }
@@ -114,7 +114,7 @@ class BallPath final : public Path {
   void step(const Weights& grad, double size, Direction direction) override {
     const ConstFlat g(grad.weight.data(), grad.weight.size());
     const double length = rms(g) * std::sqrt(static_cast<double>(g.size()));
-    if (length == 0) return;
+    if (length == 0 || !std::isfinite(length)) return;
     Flat delta(delta_.data(), delta_.size());
     if (direction == Direction::sign) {
       delta += static_cast<float>(size * radius_ / std::sqrt(static_cast<double>(g.size()))) * g.sign();

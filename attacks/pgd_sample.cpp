@@ -2,6 +2,7 @@
 #include "pgd_slack.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -138,7 +139,7 @@ class Ascent {
       const float count = l2_ ? 1.0F : static_cast<float>(grad.cols());
       for (Index n = 0; n < grad.rows(); ++n) {
         const float length = std::sqrt(grad.row(n).squaredNorm() / count);
-        if (length > 0.0F) slack_[k].row(n) += size / length * grad.row(n);
+        if (length > 0.0F && std::isfinite(length)) slack_[k].row(n) += size / length * grad.row(n);
       }
     }
     project();

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <tbb/parallel_for.h>
 
@@ -92,9 +93,16 @@ MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block) {
 
 namespace {
 
-// The unperturbed network is a member of every set, so a limit below 0 is never right; NaN is kept.
+double no_number_is_infinite(double limit) {
+  return std::isnan(limit) ? std::numeric_limits<double>::infinity() : limit;
+}
+
+// The unperturbed network is a member of every set, so a limit below 0 is never right. Where sizes overflow,
+// Inf - Inf leaves no number: then nothing is known, and the limit is infinite.
 MatrixD limits(const BoxProblem& problem, const BlockBound& block) {
-  return over_blocks(problem, block).unaryExpr([](double limit) { return limit < 0 ? 0.0 : limit; });
+  return over_blocks(problem, block).unaryExpr([](double limit) {
+    return limit < 0 ? 0.0 : no_number_is_infinite(limit);
+  });
 }
 
 }  // namespace
@@ -146,6 +154,7 @@ BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
   const MatrixD rise = limits({network, context.data, rounded, true, true}, block);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
+  values.arithmetic = values.arithmetic.unaryExpr(&no_number_is_infinite).eval();
   return values;
 }
 

@@ -43,7 +43,8 @@ struct Reading {
 
   bool violated() const { return !(drop <= limit); }
   double ratio() const {
-    if (drop <= 0) return 0;
+    if (drop <= 0 || limit == std::numeric_limits<double>::infinity()) return 0;  // Inf / Inf is no number
+    if (std::isnan(drop)) return std::numeric_limits<double>::infinity();
     return limit > 0 ? drop / limit : std::numeric_limits<double>::infinity();
   }
 };

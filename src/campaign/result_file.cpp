@@ -70,6 +70,8 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
   for (std::size_t i = 0; i < table.rows(); ++i) {
     check_row(file, "/points/format", format[i], formats.size());
     check_row(file, "/points/threat", threat[i], threats);
+    if (index[i] != static_cast<std::int64_t>(i))
+      damaged(file, "/points/index", "it does not count up from 0");
     points.push_back({index[i], attack[i], formats[static_cast<std::size_t>(format[i])], format[i], layers[i],
                       severity[i], quantity[i], unit[i], params[i], threat[i], first[i], trials[i],
                       per_sample[i] != 0});
@@ -265,13 +267,19 @@ MatrixD ResultFile::pair_margins(std::int64_t format) const {
 
 Margins ResultFile::margins(std::int64_t point) const {
   const auto n = labels_.size();
-  return {row_of<double>(file_, "/margins/worst_drop", point, n),
-          row_of<std::int64_t>(file_, "/margins/worst_trial", point, n),
-          row_of<double>(file_, "/margins/worst_pair_drop", point, n),
-          row_of<std::int32_t>(file_, "/margins/worst_pair_class", point, n),
-          row_of<std::int64_t>(file_, "/margins/worst_pair_trial", point, n),
-          row_of<double>(file_, "/margins/drop_sum", point, n),
-          row_of<std::int64_t>(file_, "/margins/nonfinite", point, n)};
+  Margins margins{row_of<double>(file_, "/margins/worst_drop", point, n),
+                  row_of<std::int64_t>(file_, "/margins/worst_trial", point, n),
+                  row_of<double>(file_, "/margins/worst_pair_drop", point, n),
+                  row_of<std::int32_t>(file_, "/margins/worst_pair_class", point, n),
+                  row_of<std::int64_t>(file_, "/margins/worst_pair_trial", point, n),
+                  row_of<double>(file_, "/margins/drop_sum", point, n),
+                  row_of<std::int64_t>(file_, "/margins/nonfinite", point, n)};
+  for (std::size_t i = 0; i < n; ++i) {
+    if (margins.worst_trial[i] >= 0)
+      check_row(file_, "/margins/worst_pair_class", margins.worst_pair_class[i],
+                static_cast<std::size_t>(classes_));
+  }
+  return margins;
 }
 
 MatrixD ResultFile::bound_value(const BoundGroup& group, std::size_t i) const {

@@ -135,3 +135,23 @@ TEST_CASE("bound: what it refuses") {
       run_program({"bound", "--network", files.directory.file("none.h5"), "--dataset", images, "--eps", "1"})
           .code == 3);
 }
+
+TEST_CASE("bound: sizes that overflow give infinite limits") {
+  const TemporaryDirectory directory;
+  const auto network = directory.file("net.h5");
+  const std::string data = "synthetic:classes=3,features=8,n=20";
+  REQUIRE(run_program({"train", "--dataset", data, "--arch", "8-8-8-8-8-8-8-8-8-8-8-3", "--epochs", "1", "-o",
+                       network})
+              .code == 0);
+  for (const std::string arithmetic : {"", "--arithmetic"}) {
+    std::vector<std::string> words{
+        "bound", "-n",   network,          "-d", data, "-b", "norm-product,norm-vector,interval,linear",
+        "--eps", "1e30", "--table-format", "csv"};
+    if (!arithmetic.empty()) words.push_back(arithmetic);
+    const auto outcome = run_program(words);
+    INFO(outcome.err);
+    CHECK(outcome.code == 0);
+    CHECK_THAT(outcome.out, Catch::Contains("inf"));
+    CHECK_THAT(outcome.out, !Catch::Contains("nan"));
+  }
+}

@@ -126,3 +126,29 @@ TEST_CASE("check: files that do not belong together, or are no results, are refu
   CHECK(run_program({"check", files.bounds}).code == 2);
   CHECK(run_program({"check", files.directory.file("missing.h5")}).code == 3);
 }
+
+TEST_CASE("check: an infinite bound says nothing, not even of a drop that is not finite") {
+  const Files files;
+  const double infinity = std::numeric_limits<double>::infinity();
+  forge(files.result, infinity);
+  overwrite<double>(files.result, "/margins/worst_drop", {infinity}, {0, 0}, {1, 1});
+  overwrite<double>(files.result, "/margins/worst_pair_drop", {infinity}, {0, 0}, {1, 1});
+  overwrite<std::int32_t>(files.result, "/margins/worst_pair_class", {1}, {0, 0}, {1, 1});
+  const auto outcome = run_program({"check", files.result, "--json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(nlohmann::json::parse(outcome.out)["checks"][0]["tightness_max"].get<double>() < 1);
+}
+
+TEST_CASE("check: classes and points that are none are refused") {
+  for (const std::int32_t none : {-1, 3, 1000000}) {
+    const Files files;
+    overwrite<std::int32_t>(files.result, "/margins/worst_pair_class", {none}, {0, 0}, {1, 1});
+    const auto outcome = run_program({"check", files.result});
+    CHECK(outcome.code == 3);
+    CHECK_THAT(outcome.err, Catch::Contains("/margins/worst_pair_class"));
+  }
+  const Files files;
+  overwrite<std::int64_t>(files.result, "/points/index", {1000000}, {0}, {1});
+  CHECK(run_program({"check", files.result}).code == 3);
+}

@@ -57,3 +57,26 @@ TEST_CASE("weight-pgd refuses parameters that would be ignored, and says why") {
   for (const auto& [given, words] : refused)
     CHECK_THROWS_WITH(make(network, data, given), Catch::Contains(words));
 }
+
+TEST_CASE("weight-pgd ends where logits and gradients overflow") {
+  Network network = random_network("5-4-3", 1, false);
+  for (int layer = 0; layer < 2; ++layer) {
+    Weights large = network.weights(layer);
+    large.weight *= 1e30F;
+    network = network.with(layer, std::move(large));
+  }
+  const Dataset data = random_dataset(network, 10, 2);
+  for (const std::string ball : {"linf", "l2"}) {
+    for (const std::string scope : {"universal", "sample"}) {
+      INFO(ball << " " << scope);
+      const auto attack = make(
+          network, data, {{"ball", ball}, {"scope", scope}, {"gradient", "normalised"}, {"steps", "3"}}, 1e6);
+      const auto made = attack->perturb(Stream(1, {}));
+      if (const auto* dense = std::get_if<DenseDelta>(&made.delta)) {
+        for (const auto& layer : dense->layers) CHECK(layer->weight.allFinite());
+      } else {
+        for (const auto& slack : std::get<SampleDelta>(made.delta).slack) CHECK(slack.allFinite());
+      }
+    }
+  }
+}
