@@ -42,7 +42,8 @@ std::uint64_t Stream::word64() {
 }
 
 double Stream::uniform() {
-  return (static_cast<double>(word64() >> 11U) + 0.5) * 0x1p-53;
+  // The largest of the 2^53 midpoints rounds to 1: it becomes the largest double below.
+  return std::min((static_cast<double>(word64() >> 11U) + 0.5) * 0x1p-53, 1 - 0x1p-53);
 }
 
 double Stream::normal() {
