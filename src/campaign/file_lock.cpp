@@ -19,7 +19,12 @@ FileLock::FileLock(const std::string& output) : path_(output + ".lock") {
                   "the directory must exist and be writable; create it, or choose another -o");
     }
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const int why = errno;
       ::close(descriptor_);
+      if (why != EWOULDBLOCK) {
+        input_error("cannot lock " + path_, std::strerror(why),
+                    "choose an -o on a file system that has locks");
+      }
       usage_error("'" + output + "' is being written by another process", "it holds " + path_,
                   "wait until it is done, stop it, or choose another -o");
     }

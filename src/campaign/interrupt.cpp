@@ -24,6 +24,8 @@ InterruptGuard::InterruptGuard() {
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, &before_interrupt_);
+  // A shell starts background jobs with SIGINT ignored: that wish is kept.
+  if (before_interrupt_.sa_handler == SIG_IGN) sigaction(SIGINT, &before_interrupt_, nullptr);
   sigaction(SIGTERM, &action, &before_terminate_);
   action.sa_handler = SIG_IGN;
   sigaction(SIGXFSZ, &action, &before_size_);

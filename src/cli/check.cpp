@@ -129,7 +129,8 @@ void name_violations(std::ostream& err, const ResultFile& campaign, const Result
         << row.compared << " images exceed it; image " << row.worst_sample << " dropped by "
         << to_text(row.worst_drop) << ", bound " << to_text(row.worst_bound);
     for (const auto& bound : bounds.bounds()) {
-      if (bound.name == row.bound && !bound.arithmetic) err << " (without float32 term: add --arithmetic)";
+      if (bound.name == row.bound && !bound.arithmetic)
+        err << " (without float32 term: leave --no-arithmetic out)";
     }
     err << ": " << replay_command_line(campaign, row) << '\n';
   }
@@ -168,7 +169,7 @@ Subcommand check_command() {
           "Compares every point's largest drop on every image with every bound that covers the point's "
           "threat set: the equal set, or a larger one of the same kind. A bound is exceeded when the margin "
           "drop is above the margin drop it allows, or the largest drop of one pair of classes is above "
-          "the limit of that pair. Where the bounds were computed with --arithmetic, what float32 "
+          "the limit of that pair. Unless the bounds were computed with --no-arithmetic, what float32 "
           "evaluation may add is allowed for, and nothing else.\n"
           "\n"
           "Prints images compared and violated, quantiles of drop / bound, the worst image with the "

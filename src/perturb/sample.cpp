@@ -6,6 +6,18 @@
 #include <temblor/perturb/sample.hpp>
 
 namespace temblor {
+namespace {
+
+/// One term of a dense layer's sum, in the arithmetic of PackedDense.
+inline float add_product(float sum, float z, float weight) {
+#if defined(__AVX2__) && defined(__FMA__)
+  return std::fma(z, weight, sum);
+#else
+  return sum + z * weight;
+#endif
+}
+
+}  // namespace
 
 double ball_scale(double radius, const float* u, Index units, const float* z, Index inputs) {
   const double length = Eigen::Map<const Vector>(z, inputs).cast<double>().norm();
@@ -80,7 +92,7 @@ void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matr
       for (Index i = 0; i < units; ++i) delta[i] = sign * own[i] * shift[i];
       move_many(column, delta, own, units, moved_column);
     }
-    for (Index i = 0; i < units; ++i) sum[i] += z * moved_column[i];
+    for (Index i = 0; i < units; ++i) sum[i] = add_product(sum[i], z, moved_column[i]);
   }
 }
 

@@ -78,9 +78,8 @@ TEST_CASE("bound: a table for every severity and bound, and a file that agrees w
 
 TEST_CASE("bound: the float32 term is stored on request, relative sets and layers too") {
   const Files files;
-  const auto outcome =
-      run_program(files.words({"--eps", "0.01", "--ball", "relative", "--layers", "0+2", "--biases",
-                               "--format", "fp16", "--arithmetic", "-o", files.bounds}));
+  const auto outcome = run_program(files.words({"--eps", "0.01", "--ball", "relative", "--layers", "0+2",
+                                                "--biases", "--format", "fp16", "-o", files.bounds}));
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK_THAT(outcome.out, Catch::Contains("float32 part"));
@@ -143,7 +142,7 @@ TEST_CASE("bound: sizes that overflow give infinite limits") {
   REQUIRE(run_program({"train", "--dataset", data, "--arch", "8-8-8-8-8-8-8-8-8-8-8-3", "--epochs", "1", "-o",
                        network})
               .code == 0);
-  for (const std::string arithmetic : {"", "--arithmetic"}) {
+  for (const std::string arithmetic : {"", "--no-arithmetic"}) {
     std::vector<std::string> words{
         "bound", "-n",   network,          "-d", data, "-b", "norm-product,norm-vector,interval,linear",
         "--eps", "1e30", "--table-format", "csv"};

@@ -38,7 +38,7 @@ TEST_CASE("from data to a checked campaign: train, eval, run, bound, check, expo
   CHECK(first.find("weight-pgd") != std::string::npos);
   CHECK(expect(0, campaign) == first);  // complete: shown again, nothing done
 
-  expect(0, "bound" + of + " --bound norm-product,interval --arithmetic --eps 1e-3,1e-2 -o " + bounds);
+  expect(0, "bound" + of + " --bound norm-product,interval --eps 1e-3,1e-2 -o " + bounds);
   const auto checks = nlohmann::json::parse(expect(0, "check " + out + " " + bounds + " --json"));
   CHECK_FALSE(checks.empty());
   const auto points = nlohmann::json::parse(expect(0, "export " + out + " -t points -f json"));

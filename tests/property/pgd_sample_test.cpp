@@ -1,4 +1,4 @@
-#include "../../attacks/pgd_slack.hpp"
+#include "../../attacks/pgd/slack.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "../../attacks/pgd_blocks.hpp"
+#include "../../attacks/pgd/blocks.hpp"
 
 #include <cmath>
 

@@ -1,7 +1,9 @@
-#include "pgd_ball.hpp"
-#include "pgd_blocks.hpp"
+#include "ball.hpp"
+#include "blocks.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <temblor/base/error.hpp>
@@ -54,7 +56,9 @@ class Kept {
  public:
   explicit Kept(bool by_accuracy) : by_accuracy_(by_accuracy) {}
 
-  void offer(const Score& score, const Walk& walk) {
+  void offer(Score score, const Walk& walk) {
+    // Logits that overflow are the worst that can happen, not a loss that compares with none.
+    if (std::isnan(score.loss)) score.loss = std::numeric_limits<double>::infinity();
     const bool worse = by_accuracy_ && best_ && score.correct != best_->correct
                            ? score.correct < best_->correct
                            : !best_ || score.loss > best_->loss;

@@ -1,4 +1,4 @@
-#include "pgd_blocks.hpp"
+#include "blocks.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-#include "pgd_blocks.hpp"
-#include "pgd_slack.hpp"
+#include "blocks.hpp"
+#include "slack.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -153,6 +153,8 @@ class Ascent {
       for (Index j = 0; j < logits.cols(); ++j) {
         if (j != labels_[n]) margin = std::min(margin, own - static_cast<double>(logits(row, j)));
       }
+      // No prediction is the worst that can happen: its drop counts as infinite.
+      if (!logits.row(row).allFinite()) margin = -std::numeric_limits<double>::infinity();
       if (!(margin < lowest_[n])) continue;
       lowest_[n] = margin;
       for (std::size_t k = 0; k < slack_.size(); ++k) best_[k].row(row) = slack_[k].row(row);

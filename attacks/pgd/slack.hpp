@@ -1,6 +1,6 @@
 #pragma once
 
-#include "pgd_graph.hpp"
+#include "graph.hpp"
 
 #include <optional>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "pgd_slack.hpp"
+#include "slack.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "pgd_ball.hpp"
+#include "ball.hpp"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "pgd_graph.hpp"
+#include "graph.hpp"
 
 #include <algorithm>
 

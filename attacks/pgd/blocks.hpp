@@ -1,7 +1,7 @@
 #pragma once
 
-#include "pgd_graph.hpp"
-#include "pgd_sparse.hpp"
+#include "graph.hpp"
+#include "sparse.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "pgd_sparse.hpp"
+#include "sparse.hpp"
 
 #include <algorithm>
 #include <array>
