@@ -1,5 +1,6 @@
+#include "support/networks.hpp"
+
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include <catch2/catch.hpp>
@@ -10,29 +11,8 @@
 #include <temblor/random/stream.hpp>
 
 using namespace temblor;
-
-namespace {
-
-Network random_network(const std::string& arch, std::uint64_t seed, bool biases) {
-  const Index inputs = arch[0] - '0';
-  Network network = multilayer_perceptron(arch, "relu", biases, {}, {{inputs}});
-  Stream stream(seed, {});
-  for (int layer = 0; layer < network.layers(); ++layer) {
-    Weights weights = network.weights(layer);
-    for (Index i = 0; i < weights.weight.size(); ++i)
-      weights.weight.data()[i] = static_cast<float>(stream.normal());
-    for (Index i = 0; i < weights.bias.size(); ++i) weights.bias(i) = static_cast<float>(stream.normal());
-    network = network.with(layer, weights);
-  }
-  return network;
-}
-
-bool same_bits(const Weights& a, const Weights& b) {
-  return std::memcmp(a.weight.data(), b.weight.data(),
-                     sizeof(float) * static_cast<std::size_t>(a.weight.size())) == 0;
-}
-
-}  // namespace
+using temblor::testing::random_network;
+using temblor::testing::same_bits;
 
 TEST_CASE("moved() never leaves the box, and plain rounding does") {
   Stream stream(5, {});
