@@ -1,3 +1,5 @@
+#include "rows.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -56,58 +58,6 @@ double rounding_bf16(const Encoded& /*encoded*/, float weight, std::size_t /*row
   return float_rounding(weight, 8, -133, largest_bf16);
 }
 
-constexpr std::uint32_t byte = 0xffU;
-
-template <bool affine, bool per_channel>
-Encoded encode_int8(const Format& format, std::span<const float> weights, std::size_t rows,
-                    std::size_t cols) {
-  const Quantiser quantiser{8, affine, per_channel};
-  const auto grid = quantiser.grid(weights, rows, cols);
-  Encoded encoded{&format, rows, cols, {}, grid.step, {}};
-  if (affine) encoded.zero_point = grid.zero_point;
-  encoded.codes.reserve(weights.size());
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (const float weight : weights.subspan(row * cols, cols)) {
-      const auto code = quantiser.code(weight, grid.step[row], grid.zero_point[row]);
-      encoded.codes.push_back(static_cast<std::uint32_t>(code) & byte);
-    }
-  }
-  if (!per_channel) {
-    encoded.scale.resize(std::min<std::size_t>(rows, 1));
-    encoded.zero_point.resize(affine ? encoded.scale.size() : 0);
-  }
-  return encoded;
-}
-
-template <bool affine, bool per_channel>
-float decode_int8(const Encoded& encoded, std::uint32_t code, std::size_t row) {
-  const std::size_t entry = per_channel ? row : 0;
-  if (affine) {
-    return Quantiser::value(static_cast<std::int32_t>(code & byte), encoded.scale[entry],
-                            encoded.zero_point[entry]);
-  }
-  return Quantiser::value(static_cast<std::int8_t>(code & byte), encoded.scale[entry], 0);
-}
-
-template <bool affine, bool per_channel>
-double rounding_int8(const Encoded& encoded, float /*weight*/, std::size_t row) {
-  return Quantiser{8, affine, per_channel}.rounding(encoded.scale[per_channel ? row : 0]);
-}
-
-template <bool affine, bool per_channel>
-Format int8(std::string name, std::string help, std::vector<BitField> fields, std::string error_bound) {
-  return {std::move(name),
-          std::move(help),
-          8,
-          std::move(fields),
-          true,
-          std::move(error_bound),
-          infinity,
-          encode_int8<affine, per_channel>,
-          decode_int8<affine, per_channel>,
-          rounding_int8<affine, per_channel>};
-}
-
 void check_complete(const Format& format) {
   const std::string entry = "format '" + format.name + "'";
   ensure(!format.name.empty() && !format.help.empty() && !format.error_bound.empty(),
@@ -128,8 +78,6 @@ void check_complete(const Format& format) {
 }
 
 std::vector<Format> make_table() {
-  const std::vector<BitField> signed_fields = {{"sign", 7, 1}, {"magnitude", 0, 7}};
-  const std::vector<BitField> unsigned_fields = {{"magnitude", 0, 8}};
   std::vector<Format> table = {
       {"fp32",
        "IEEE 754 binary32: the weights as trained",
@@ -161,16 +109,17 @@ std::vector<Format> make_table() {
        encode_float<formats::to_bf16>,
        decode_float<formats::from_bf16>,
        rounding_bf16},
-      int8<false, false>("int8", "two's complement, symmetric, one scale a layer: scale = max|w| / 127",
-                         signed_fields, "scale (1/2 + 2^-14)"),
-      int8<false, true>("int8-channel", "two's complement, symmetric, one scale an output channel",
-                        signed_fields, "scale of the channel (1/2 + 2^-14)"),
-      int8<true, false>("int8-affine",
-                        "unsigned with zero point, one scale a layer: scale = (max - min) / 255",
-                        unsigned_fields, "scale (1/2 + 2^-14)"),
-      int8<true, true>("int8-affine-channel", "unsigned with zero point, one scale an output channel",
-                       unsigned_fields, "scale of the channel (1/2 + 2^-14)"),
   };
+  for (const int bits : {8, 6, 4, 2}) {
+    for (const bool affine : {false, true}) {
+      for (const bool per_channel : {false, true}) {
+        table.push_back(formats::integer({bits, affine, per_channel}, false));
+      }
+    }
+  }
+  for (const bool per_channel : {false, true}) {
+    table.push_back(formats::integer({8, true, per_channel}, true));
+  }
   std::set<std::string> names;
   for (const auto& format : table) {
     check_complete(format);

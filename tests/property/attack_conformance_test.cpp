@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -225,6 +226,13 @@ void check_workspace(const Network& network, const Perturbation& perturbation) {
   }
 }
 
+/// A box without extent: weights of few bits are rounded to more bits as they are.
+bool nothing_moves(const ThreatSet& set) {
+  return set.ball == Ball::box && std::all_of(set.radius.begin(), set.radius.end(), [](const auto& radius) {
+           return !radius || (radius->uniform == 0 && radius->weight.isZero(0));
+         });
+}
+
 }  // namespace
 
 TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmetic") {
@@ -296,14 +304,16 @@ TEST_CASE("attacks: a threat set's key is canonical") {
   for (const auto& entry : attack_table()) {
     for (auto test : cases(entry)) {
       INFO(test.text());
-      const auto key = test.make()->threat().key;
+      const auto set = test.make()->threat();
+      const auto key = set.key;
       REQUIRE(key.find_first_of("\n\t") == std::string::npos);
       REQUIRE_FALSE(key.empty());
       REQUIRE(test.make()->threat().key == key);
       const auto quantity = entry.quantity(params_of(entry, test.given));
       test.severity = quantity.whole ? test.severity + 1 : test.severity / 2;
-      REQUIRE(test.make()->threat().key != key);
-      const auto other = test.make()->threat().key;
+      const auto next = test.make()->threat();
+      const auto other = next.key;
+      REQUIRE((other != key || (nothing_moves(set) && nothing_moves(next))));
       test.layers = {2};
       REQUIRE(test.make()->threat().key != other);
     }

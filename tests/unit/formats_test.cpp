@@ -137,9 +137,44 @@ TEST_CASE("int8-affine: zero is exact and both ends are codes") {
   const std::vector<float> weights = {-50, 0, 205, 1.5F};
   const auto encoded = format.encode(format, weights, 1, 4);
   CHECK(encoded.scale == std::vector<float>{1});
+  CHECK(encoded.zero_point == std::vector<std::int32_t>{50 - 128});
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0x80, 0x80 + 50, 0x7f, 0x80 + 52});
+  CHECK(encoded.decode(1) == 0);
+}
+
+TEST_CASE("uint8 holds the codes of int8-affine, counted from 0") {
+  const auto& format = find_format("uint8");
+  const std::vector<float> weights = {-50, 0, 205, 1.5F};
+  const auto encoded = format.encode(format, weights, 1, 4);
+  CHECK(encoded.scale == std::vector<float>{1});
   CHECK(encoded.zero_point == std::vector<std::int32_t>{50});
   CHECK(encoded.codes == std::vector<std::uint32_t>{0, 50, 255, 52});
-  CHECK(encoded.decode(1) == 0);
+  CHECK(encoded.decode(2) == 205);
+  CHECK(encoded.decode(2, 127) == 77);
+}
+
+TEST_CASE("int4: every code by hand") {
+  const auto& int4 = find_format("int4");
+  const std::vector<float> weights = {-7, -3.5F, 0.5F, 1.5F, 2.5F, 7};
+  const auto encoded = int4.encode(int4, weights, 2, 3);
+  REQUIRE(encoded.scale == std::vector<float>{1});
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0x9, 0xc, 0x0, 0x2, 0x2, 0x7});
+  const std::vector<float> values = {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1};
+  for (std::uint32_t code = 0; code < 16; ++code) CHECK(encoded.decode(0, code) == values[code]);
+
+  const auto& rows = find_format("int4-channel");
+  const auto each = rows.encode(rows, {weights}, 2, 3);
+  CHECK(each.scale == std::vector<float>{1, 1});
+  CHECK(find_format("int4-affine-channel").bits == 4);
+}
+
+TEST_CASE("int2: -1, 0, 1, and -2 after a fault alone") {
+  const auto& int2 = find_format("int2");
+  const std::vector<float> weights = {-0.5F, 0.25F, 0.26F, 0.1F};
+  const auto encoded = int2.encode(int2, weights, 1, 4);
+  CHECK(encoded.scale == std::vector<float>{0.5F});
+  CHECK(encoded.codes == std::vector<std::uint32_t>{3, 0, 1, 0});
+  CHECK(encoded.decode(0, 2) == -1.0F);
 }
 
 TEST_CASE("quantiser: levels of b bits, per channel and saturation") {
