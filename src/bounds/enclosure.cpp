@@ -99,8 +99,8 @@ double no_number_is_infinite(double limit) {
 
 // The unperturbed network is a member of every set, so a limit below 0 is never right. Where sizes overflow,
 // Inf - Inf leaves no number: then nothing is known, and the limit is infinite.
-MatrixD limits(const BoxProblem& problem, const BlockBound& block) {
-  return over_blocks(problem, block).unaryExpr([](double limit) {
+MatrixD limits(const BoxProblem& problem, const BoundMaker& make) {
+  return over_blocks(problem, make(problem)).unaryExpr([](double limit) {
     return limit < 0 ? 0.0 : no_number_is_infinite(limit);
   });
 }
@@ -108,9 +108,13 @@ MatrixD limits(const BoxProblem& problem, const BlockBound& block) {
 }  // namespace
 
 BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
+  return box_bound(context, BoundMaker([&](const BoxProblem&) { return block; }));
+}
+
+BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
   const auto& network = context.network;
   BoundValues values;
-  values.value = limits({network, context.data, context.set.radius}, block);
+  values.value = limits({network, context.data, context.set.radius}, make);
   if (!context.arithmetic) return values;
 
   for (const auto& node : network.nodes()) {
@@ -150,8 +154,8 @@ BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
     rounded[m] = std::move(own);
     grown[m] = std::move(both);
   }
-  const MatrixD drop = limits({network, context.data, grown, true, false}, block);
-  const MatrixD rise = limits({network, context.data, rounded, true, true}, block);
+  const MatrixD drop = limits({network, context.data, grown, true, false}, make);
+  const MatrixD rise = limits({network, context.data, rounded, true, true}, make);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
   values.arithmetic = values.arithmetic.unaryExpr(&no_number_is_infinite).eval();

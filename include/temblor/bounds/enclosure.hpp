@@ -61,6 +61,9 @@ MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block);
 /// which is a member of the box gamma abs(W), may raise the pair margin it starts from. arithmetic = B(R') -
 /// B(R) + rise(gamma abs(W)).
 BoundValues box_bound(const BoundContext& context, const BlockBound& block);
+/// Makes what a bound needs of a problem but not of single images, once, and gives back the work of a block.
+using BoundMaker = std::function<BlockBound(const BoxProblem&)>;
+BoundValues box_bound(const BoundContext& context, const BoundMaker& make);
 /// The rows [first, first + count) of the block with each label, in index order; one list a class.
 std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count);
 /// Why no bound over boxes applies to this set or network; "" when one does.

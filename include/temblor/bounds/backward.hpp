@@ -1,0 +1,109 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <temblor/bounds/adversary.hpp>
+#include <temblor/bounds/enclosure.hpp>
+
+namespace temblor {
+
+/// The lines that enclose relu(p) on [l, u], [cases x units] each: p * below <= relu(p) <= p * above +
+/// offset. Any `below` in [0, 1] is sound where l < 0 < u; 1 where l >= 0; 0 where u <= 0.
+struct Lines {
+  MatrixD below;
+  MatrixD above;
+  MatrixD offset;
+};
+
+/// Lines of given limits; below is 1 where u >= -l and 0 elsewhere.
+Lines enclosing_lines(const Interval& p);
+
+/// What is known of a batch of cases, layer by layer. A case is an image, or one subproblem of an image: then
+/// several cases share an image and differ in the limits of some units.
+struct Cases {
+  std::vector<Interval> limits;  ///< hidden pre-activations [cases x units]
+  std::vector<Lines> lines;  ///< of these limits; below may be set to any slope in [0, 1] for unstable units
+
+  Index count() const { return limits.front().lower.rows(); }
+  /// Sets lines[m] from limits[m].
+  void draw(std::size_t m) { lines[m] = enclosing_lines(limits[m]); }
+};
+
+/// Choices of a single row of forms, in place of its case's. Each vector is empty, or has one matrix [rows x
+/// units] a hidden layer, and a matrix may be empty.
+struct RowChoices {
+  /// Slopes of the lower lines. The caller keeps to [0, 1], to 1 where l >= 0 and to 0 where u <= 0.
+  std::vector<MatrixD> below;
+  /// Added to the coefficients on pre-activations: multipliers of the constraints that make a case (beta of
+  /// Wang et al., NeurIPS 2021). The minimum stays a lower limit of the case where shift <= 0 if the case
+  /// says p >= 0, shift >= 0 if it says p <= 0, and 0 elsewhere.
+  std::vector<MatrixD> shift;
+};
+
+/// The coefficients that a backward pass went through, [rows x units] each, one a hidden layer.
+struct Trace {
+  std::vector<MatrixD> v;  ///< on activations z^m
+  std::vector<MatrixD> a;  ///< on pre-activations p^m: where a > 0 the adversary makes p small
+};
+
+/// One row of forms to start with: sign * p_unit of a case.
+struct UnitRow {
+  Index at;  ///< case
+  Index unit;
+  double sign;  ///< 1 or -1
+};
+
+/// The backward pass of theory, section 4, on a chain of dense layers with ReLU between them. Hidden layers
+/// are counted from 0; layer m is W^m, whose outputs are p^m; hidden() is the number of the last layer, whose
+/// outputs are the logits. What depends on the network and the threat set alone is made once; const functions
+/// may run in parallel.
+class Backward {
+ public:
+  explicit Backward(const BoxProblem& problem);
+
+  std::size_t hidden() const { return layers_.size() - 1; }
+  Index units(std::size_t m) const { return layers_[m].weight.rows(); }  ///< of p^m
+  const MatrixD& weight(std::size_t m) const { return layers_[m].weight; }
+  const VectorD& bias(std::size_t m) const { return layers_[m].bias; }  ///< [outputs], 0 where there is none
+
+  /// Hidden limits and lines of a block of images, as the enclosures have them.
+  Cases cases(const Network& network, const Enclosures& enclosures) const;
+
+  /// Forms on z^{m-1} (m > 0) below sign * p_unit of layer m.
+  Forms unit_forms(std::size_t m, const std::vector<UnitRow>& rows, const Cases& cases) const;
+  /// Forms on the last hidden layer's z below c^T f, c the rows of `logits` [rows x classes].
+  Forms logit_forms(const MatrixD& logits, std::vector<Index> at, const Cases& cases) const;
+
+  /// Lower limits of forms on z^layer, over every network of the set and every activation within the cases'
+  /// limits: [rows], rounded outward. The forms are used up.
+  VectorD minimum(Forms& forms, std::size_t layer, const Cases& cases, const RowChoices* choices = nullptr,
+                  Trace* trace = nullptr) const;
+
+  /// The point at which the relaxed problem of a traced pass attains its minimum: p^0 .. p^layer, [rows x
+  /// units]. Its entries are derivatives of minimum(): by shift of layer m, p^m; by a lower slope, max(v^m,
+  /// 0) * p^m. No care for rounding.
+  std::vector<MatrixD> minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,
+                                 const RowChoices* choices = nullptr) const;
+
+  /// Replaces the limits of the units of hidden layer m that are unstable by those of this pass, where
+  /// tighter, and redraws the lines. Layers before m must have their lines.
+  void tighten(std::size_t m, Cases& cases) const;
+
+ private:
+  struct LinearLayer {
+    MatrixD weight;  ///< [outputs x inputs]
+    VectorD bias;    ///< [outputs]
+    std::vector<std::shared_ptr<const Adversary>> adversaries;
+  };
+
+  void relax(Forms& forms, std::size_t m, const Cases& cases, const RowChoices* choices) const;
+  /// From coefficients on p^m to forms on z^{m-1}.
+  void step(Forms& forms, std::size_t m, const Cases& cases) const;
+  VectorD close(const Forms& forms, const Cases& cases) const;
+
+  std::vector<LinearLayer> layers_;
+  Index widest_ = 0;
+};
+
+}  // namespace temblor

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+
+#include <temblor/bounds/backward.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace {
+
+/// Rows carried backward at once: bounds the memory of wide layers.
+constexpr Index row_chunk = 2048;
+/// Relative allowance for one rounded product, quotient or difference.
+constexpr double ulp = 0x1p-52;
+/// What products below the normal range may lose.
+constexpr double underflow = 1e-300;
+
+const MatrixD* choice(const RowChoices* choices, std::vector<MatrixD> RowChoices::*kind, std::size_t m) {
+  if (choices == nullptr || m >= (choices->*kind).size() || (choices->*kind)[m].size() == 0) return nullptr;
+  return &(choices->*kind)[m];
+}
+
+}  // namespace
+
+Lines enclosing_lines(const Interval& p) {
+  Lines lines{MatrixD::Zero(p.lower.rows(), p.lower.cols()), {}, {}};
+  lines.above = lines.below;
+  lines.offset = lines.below;
+  for (Index i = 0; i < p.lower.size(); ++i) {
+    const double l = p.lower.data()[i];
+    const double u = p.upper.data()[i];
+    if (u <= 0) continue;
+    if (l >= 0) {
+      lines.below.data()[i] = lines.above.data()[i] = 1;
+      continue;
+    }
+    lines.below.data()[i] = u >= -l ? 1 : 0;
+    lines.above.data()[i] = std::min(1.0, u / (u - l) * (1 + 8 * ulp));
+    lines.offset.data()[i] = -l * lines.above.data()[i] * (1 + 4 * ulp);
+  }
+  return lines;
+}
+
+Backward::Backward(const BoxProblem& problem) {
+  const Network& network = problem.network;
+  for (int m = 0; m < network.layers(); ++m) {
+    const Weights& weights = network.weights(m);
+    LinearLayer layer{weights.weight.cast<double>(), weights.bias.cast<double>(), {}};
+    if (layer.bias.size() == 0) layer.bias = VectorD::Zero(layer.weight.rows());
+    const auto& box = problem.radius[static_cast<std::size_t>(m)];
+    layer.adversaries.push_back(std::make_shared<BoxAdversary>(layer.weight, box ? &*box : nullptr));
+    widest_ = std::max(widest_, layer.weight.rows());
+    layers_.push_back(std::move(layer));
+  }
+}
+
+Cases Backward::cases(const Network& network, const Enclosures& enclosures) const {
+  Cases cases;
+  cases.lines.resize(hidden());
+  for (std::size_t m = 0; m < hidden(); ++m) {
+    cases.limits.push_back(enclosures.moved(network.node_of(static_cast<int>(m))));
+    cases.draw(m);
+  }
+  return cases;
+}
+
+Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, const Cases&) const {
+  const LinearLayer& layer = layers_[m];
+  const auto count = static_cast<Index>(rows.size());
+  Forms forms(count, layer.weight.cols());
+  std::vector<Index> units(rows.size());
+  for (Index i = 0; i < count; ++i) {
+    const auto& [at, unit, sign] = rows[static_cast<std::size_t>(i)];
+    forms.v.row(i) = sign * layer.weight.row(unit);
+    forms.constant(i) = sign * layer.bias(unit);
+    forms.size(i) = std::abs(layer.bias(unit));
+    forms.at[static_cast<std::size_t>(i)] = at;
+    units[static_cast<std::size_t>(i)] = unit;
+  }
+  for (const auto& adversary : layer.adversaries) adversary->take_units(units, nullptr, forms);
+  return forms;
+}
+
+Forms Backward::logit_forms(const MatrixD& logits, std::vector<Index> at, const Cases& cases) const {
+  Forms forms(logits.rows(), logits.cols());
+  forms.v = logits;
+  forms.at = std::move(at);
+  step(forms, hidden(), cases);
+  return forms;
+}
+
+VectorD Backward::minimum(Forms& forms, std::size_t layer, const Cases& cases, const RowChoices* choices,
+                          Trace* trace) const {
+  if (trace != nullptr) {
+    trace->v.resize(layer + 1);
+    trace->a.resize(layer + 1);
+  }
+  for (std::size_t m = layer;; --m) {
+    if (trace != nullptr) trace->v[m] = forms.v;
+    relax(forms, m, cases, choices);
+    if (trace != nullptr) trace->a[m] = forms.v;
+    if (m == 0) return close(forms, cases);
+    step(forms, m, cases);
+  }
+}
+
+std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,
+                                         const RowChoices* choices) const {
+  std::vector<MatrixD> p(trace.a.size());
+  const Index rows = trace.a.front().rows();
+  p.front().resize(rows, units(0));
+  for (Index row = 0; row < rows; ++row) {
+    const Index n = at[static_cast<std::size_t>(row)];
+    const auto a = trace.a.front().row(row).array();
+    p.front().row(row) =
+        (a > 0).select(cases.limits.front().lower.row(n).array(), cases.limits.front().upper.row(n).array());
+  }
+  MatrixD z;
+  for (std::size_t m = 0; m + 1 < p.size(); ++m) {
+    const Lines& line = cases.lines[m];
+    const MatrixD* below = choice(choices, &RowChoices::below, m);
+    z.resize(rows, units(m));
+    for (Index row = 0; row < rows; ++row) {
+      const Index n = at[static_cast<std::size_t>(row)];
+      const auto x = p[m].row(row).array();
+      const auto slope = below != nullptr ? below->row(row).array() : line.below.row(n).array();
+      z.row(row) = (trace.v[m].row(row).array() >= 0)
+                       .select(slope * x, line.above.row(n).array() * x + line.offset.row(n).array());
+    }
+    const LinearLayer& layer = layers_[m + 1];
+    p[m + 1].noalias() = z * layer.weight.transpose();
+    p[m + 1].rowwise() += layer.bias.transpose();
+    for (const auto& adversary : layer.adversaries)
+      adversary->worst(trace.a[m + 1], z, nullptr, at, p[m + 1]);
+  }
+  return p;
+}
+
+void Backward::tighten(std::size_t m, Cases& cases) const {
+  Interval& limits = cases.limits[m];
+  std::vector<UnitRow> rows;
+  for (Index n = 0; n < limits.lower.rows(); ++n) {
+    for (Index k = 0; k < limits.lower.cols(); ++k) {
+      if (!(limits.lower(n, k) < 0 && limits.upper(n, k) > 0)) continue;
+      rows.push_back({n, k, 1});
+      rows.push_back({n, k, -1});
+    }
+  }
+  for (std::size_t begin = 0; begin < rows.size(); begin += row_chunk) {
+    const std::size_t end = std::min(rows.size(), begin + row_chunk);
+    const std::vector<UnitRow> chunk(rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                     rows.begin() + static_cast<std::ptrdiff_t>(end));
+    Forms forms = unit_forms(m, chunk, cases);
+    const VectorD low = minimum(forms, m - 1, cases);
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
+      const auto& [n, k, sign] = chunk[i];
+      const double limit = low(static_cast<Index>(i));
+      if (sign > 0) {
+        limits.lower(n, k) = std::max(limits.lower(n, k), limit);
+      } else {
+        limits.upper(n, k) = std::min(limits.upper(n, k), -limit);
+      }
+    }
+  }
+  cases.draw(m);
+}
+
+void Backward::relax(Forms& forms, std::size_t m, const Cases& cases, const RowChoices* choices) const {
+  const Lines& line = cases.lines[m];
+  const MatrixD* below = choice(choices, &RowChoices::below, m);
+  const MatrixD* shift = choice(choices, &RowChoices::shift, m);
+  for (Index row = 0; row < forms.rows(); ++row) {
+    const Index n = forms.at[static_cast<std::size_t>(row)];
+    auto v = forms.v.row(row).array();
+    const double drop = (v.min(0.0) * line.offset.row(n).array()).sum();
+    forms.constant(row) += drop;
+    forms.size(row) -= drop;
+    const auto slope = below != nullptr ? below->row(row).array() : line.below.row(n).array();
+    v = v.max(0.0) * slope + v.min(0.0) * line.above.row(n).array();
+    // Rounding is monotone: the rounded sum is a sum with another shift of the same sign.
+    if (shift != nullptr) v += shift->row(row).array();
+  }
+}
+
+void Backward::step(Forms& forms, std::size_t m, const Cases&) const {
+  const LinearLayer& layer = layers_[m];
+  const MatrixD a = std::move(forms.v);
+  forms.v.noalias() = a * layer.weight;
+  forms.constant.noalias() += a * layer.bias;
+  forms.size.noalias() += a.cwiseAbs() * layer.bias.cwiseAbs();
+  for (const auto& adversary : layer.adversaries) adversary->take(a, nullptr, forms);
+}
+
+// The first layer's pre-activations fill their box [l, u]: the minimum over it, less every rounding so far.
+VectorD Backward::close(const Forms& forms, const Cases& cases) const {
+  const Interval& p = cases.limits.front();
+  const double gamma = gamma64(8 * (widest_ + static_cast<Index>(hidden()) + 8) + 4096);
+  VectorD low(forms.rows());
+  for (Index row = 0; row < forms.rows(); ++row) {
+    const Index n = forms.at[static_cast<std::size_t>(row)];
+    const auto a = forms.v.row(row).array();
+    const auto lower = p.lower.row(n).array();
+    const auto upper = p.upper.row(n).array();
+    const double value = (a.max(0.0) * lower + a.min(0.0) * upper).sum() + forms.constant(row);
+    const double size = (a.abs() * lower.abs().max(upper.abs())).sum() + forms.size(row) + std::abs(value);
+    low(row) = value - gamma * size - underflow;
+  }
+  return low;
+}
+
+}  // namespace temblor
