@@ -56,6 +56,31 @@ const BoundEntry& find_bound(std::string_view name) {
   unknown_name("bound", name, names);
 }
 
+Params checked_params(const BoundEntry& entry, const BoundParams& given) {
+  const auto found = given.find(entry.name);
+  return {"bound '" + entry.name + "'", entry.params,
+          found == given.end() ? std::map<std::string, std::string>{} : found->second};
+}
+
+void set_bound_param(BoundParams& given, const std::vector<std::string>& names, const std::string& key,
+                     const std::string& text) {
+  const auto dot = key.find('.');
+  const auto name = key.substr(0, dot);
+  if (dot == std::string::npos || dot == 0 || dot + 1 == key.size()) {
+    usage_error("parameter '" + key + "'", "not of the form BOUND.parameter",
+                "as in linear.steps=20 (temblor list bounds)");
+  }
+  if (std::find(names.begin(), names.end(), name) == names.end()) unknown_name("bound", name, names);
+  const auto& entry = find_bound(name);
+  const auto parameter = key.substr(dot + 1);
+  if (entry.params.empty()) {
+    usage_error("parameter '" + parameter + "' of bound '" + name + "'", "this bound has no parameters",
+                "leave it out");
+  }
+  given[name][parameter] = text;
+  checked_params(entry, given);
+}
+
 VectorD margin_drop_bound(const MatrixD& pair_margins, const MatrixD& value,
                           const std::vector<std::int32_t>& labels) {
   VectorD drop(pair_margins.rows());

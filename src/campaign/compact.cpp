@@ -160,7 +160,9 @@ bool write_bounds(const hdf5::Group& file, const Plan& plan) {
             : "value holds in exact arithmetic and is rounded outward in double; float32 evaluation may add "
               "its own rounding";
     group.arithmetic = plan.spec.arithmetic;
-    std::vector<MatrixD> values, arithmetic;
+    const auto params = checked_params(entry, plan.spec.bound_params);
+    group.params = params.canonical();
+    std::vector<BoundValues> values;
     for (std::size_t t = 0; t < plan.threats.size(); ++t) {
       if (InterruptGuard::requested()) return false;
       const auto& [set, base] = plan.threats[t];
@@ -170,12 +172,10 @@ bool write_bounds(const hdf5::Group& file, const Plan& plan) {
         group.reasons.push_back(reason);
         continue;
       }
-      auto bound = entry.compute({network, plan.data, set, plan.spec.arithmetic});
+      values.push_back(entry.compute({network, plan.data, set, plan.spec.arithmetic, params}));
       group.threats.push_back(static_cast<std::int64_t>(t));
-      values.push_back(std::move(bound.value));
-      if (plan.spec.arithmetic) arithmetic.push_back(std::move(bound.arithmetic));
     }
-    write_bound(file, group, values, arithmetic);
+    write_bound(file, group, values);
   }
   return true;
 }

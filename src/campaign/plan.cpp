@@ -87,9 +87,12 @@ std::string identity_text(const Plan& plan) {
   }
   if (plan.spec.full) text += "evaluation full\n";
   text += "bounds ";
-  text += plan.spec.bounds.empty()
-              ? "none"
-              : join(plan.spec.bounds, ",") + (plan.spec.arithmetic ? " with float32 term" : "");
+  std::vector<std::string> bounds;
+  for (const auto& name : plan.spec.bounds) {
+    const auto params = checked_params(find_bound(name), plan.spec.bound_params).canonical();
+    bounds.push_back(params.empty() ? name : name + " (" + params + ")");
+  }
+  text += bounds.empty() ? "none" : join(bounds, ",") + (plan.spec.arithmetic ? " with float32 term" : "");
   text += "\n";
   return text;
 }

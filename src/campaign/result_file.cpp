@@ -126,8 +126,10 @@ std::vector<BoundGroup> read_bounds(const hdf5::File& file, std::size_t threats)
     bound.guarantee = file.text("guarantee", path).value_or("");
     bound.reference = file.text("reference", path).value_or("");
     bound.rounding = file.text("rounding", path).value_or("");
+    bound.params = file.text("params", path).value_or("");
     if (file.has(path + "/threat")) bound.threats = file.read<std::int64_t>(path + "/threat");
     bound.arithmetic = file.has(path + "/arithmetic");
+    bound.attained = file.has(path + "/attained");
     if (file.has(path + "/refused_threat")) {
       bound.refused = file.read<std::int64_t>(path + "/refused_threat");
       bound.reasons = file.read_strings(path + "/refused_reason");
@@ -289,6 +291,11 @@ MatrixD ResultFile::bound_value(const BoundGroup& group, std::size_t i) const {
 MatrixD ResultFile::bound_arithmetic(const BoundGroup& group, std::size_t i) const {
   if (!group.arithmetic) return {};
   return block_of<MatrixD>(file_, "/bounds/" + group.name + "/arithmetic", i, samples(), classes_);
+}
+
+MatrixD ResultFile::bound_attained(const BoundGroup& group, std::size_t i) const {
+  if (!group.attained) return {};
+  return block_of<MatrixD>(file_, "/bounds/" + group.name + "/attained", i, samples(), classes_);
 }
 
 }  // namespace temblor

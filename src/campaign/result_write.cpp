@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 
 #include <temblor/base/error.hpp>
@@ -84,8 +85,7 @@ void write_threats(const hdf5::Group& file, const std::vector<ThreatRow>& threat
   column(file, "/threats/format", gather(threats, &ThreatRow::format));
 }
 
-void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::vector<MatrixD>& values,
-                 const std::vector<MatrixD>& arithmetic) {
+void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::vector<BoundValues>& values) {
   ensure(values.size() == group.threats.size() && group.refused.size() == group.reasons.size(),
          "one value a set");
   const std::string path = "/bounds/" + group.name;
@@ -93,16 +93,24 @@ void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::ve
   file.set_text("guarantee", group.guarantee, path);
   file.set_text("reference", group.reference, path);
   file.set_text("rounding", group.rounding, path);
+  file.set_text("params", group.params, path);
   if (!values.empty()) {
-    const Index samples = values.front().rows();
-    const Index classes = values.front().cols();
+    const Index samples = values.front().value.rows();
+    const Index classes = values.front().value.cols();
     const Dims dims{values.size(), static_cast<std::uint64_t>(samples), static_cast<std::uint64_t>(classes)};
+    const auto write = [&](const char* name, MatrixD BoundValues::*member) {
+      std::vector<MatrixD> blocks;
+      for (const auto& set : values) {
+        const auto& block = set.*member;
+        blocks.push_back(block.size() > 0 ? block : MatrixD::Zero(samples, classes));
+      }
+      write_item(file, path + name, std::span<const double>(stack(blocks, samples, classes)), dims);
+    };
     column(file, path + "/threat", group.threats);
-    write_item(file, path + "/value", std::span<const double>(stack(values, samples, classes)), dims);
-    if (group.arithmetic) {
-      ensure(arithmetic.size() == values.size(), "one arithmetic term a set");
-      write_item(file, path + "/arithmetic", std::span<const double>(stack(arithmetic, samples, classes)),
-                 dims);
+    write("/value", &BoundValues::value);
+    if (group.arithmetic) write("/arithmetic", &BoundValues::arithmetic);
+    if (std::any_of(values.begin(), values.end(), [](const auto& set) { return set.attained.size() > 0; })) {
+      write("/attained", &BoundValues::attained);
     }
   }
   if (!group.refused.empty()) {

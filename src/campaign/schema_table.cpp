@@ -39,6 +39,7 @@ const std::vector<AttributeSpec>& result_attributes() {
       {"/bounds/NAME", "guarantee", "what holds, for whom"},
       {"/bounds/NAME", "reference", "paper and theorem, or section of docs/theory.md"},
       {"/bounds/NAME", "rounding", "what was done about rounding errors"},
+      {"/bounds/NAME", "params", "every parameter of the bound, name=value, sorted"},
   };
   return table;
 }
@@ -179,6 +180,12 @@ const std::vector<DatasetSpec>& result_table() {
        float64,
        "logit",
        "what float32 evaluation of both networks may add; only on request"},
+      {"/bounds/NAME/attained",
+       {"covered", "sample", "class"},
+       float64,
+       "logit",
+       "largest drop of f_y - f_j that a member of the set found on the way has; 0 for none; only some "
+       "bounds"},
       {"/bounds/NAME/refused_threat",
        {"refused"},
        int64,

@@ -29,6 +29,15 @@ std::string list_of(const std::vector<std::string>& values) {
   return "[" + join(parts, ", ") + "]";
 }
 
+std::string param_lines(const Params& params) {
+  std::string text;
+  for (const auto& [name, value] : params.values()) {
+    text += name + " = " +
+            (std::holds_alternative<std::string>(value) ? quoted(to_text(value)) : to_text(value)) + "\n";
+  }
+  return text;
+}
+
 bool has_param(const AttackEntry& entry, const std::string& name) {
   return std::any_of(entry.params.begin(), entry.params.end(),
                      [&](const auto& param) { return param.name == name; });
@@ -36,6 +45,7 @@ bool has_param(const AttackEntry& entry, const std::string& name) {
 
 void set_params(const std::map<std::string, std::string>& params, Spec& spec) {
   for (const auto& [name, value] : params) {
+    if (name.find('.') != std::string::npos) continue;
     bool used = false;
     std::vector<std::string> known;
     for (auto& attack : spec.attacks) {
@@ -122,7 +132,16 @@ void apply(const Overrides& overrides, Spec& spec) {
     if (overrides.layers) attack.layers = layer_values(*overrides.layers, "--layers");
     if (overrides.format) attack.format = format_values(*overrides.format, "--format");
   }
-  if (overrides.bounds) spec.bounds = bound_names(*overrides.bounds, "--bound");
+  if (overrides.bounds) {
+    spec.bounds = bound_names(*overrides.bounds, "--bound");
+    std::erase_if(spec.bound_params, [&](const auto& item) {
+      return std::find(spec.bounds.begin(), spec.bounds.end(), item.first) == spec.bounds.end();
+    });
+  }
+  for (const auto& [name, value] : overrides.params) {
+    if (name.find('.') == std::string::npos) continue;
+    located("--set", [&] { set_bound_param(spec.bound_params, spec.bounds, name, value); });
+  }
   if (overrides.full) spec.full = true;
   if (overrides.exact) spec.arithmetic = false;
 }
@@ -165,14 +184,15 @@ std::string to_toml(const Spec& spec) {
             find_attack(attack.name).quantity(params).name + " = " + quoted(join(severity, ",")) + "\n" +
             "layers = " + list_of(attack.layers) + "\nformat = " + list_of(attack.format) + "\n";
     if (attack.trials) text += "trials = " + std::to_string(*attack.trials) + "\n";
-    for (const auto& [name, value] : params.values()) {
-      text += name + " = " +
-              (std::holds_alternative<std::string>(value) ? quoted(to_text(value)) : to_text(value)) + "\n";
-    }
+    text += param_lines(params);
   }
   if (!spec.bounds.empty()) {
     text += "\n[bounds]\nnames = " + list_of(spec.bounds) +
             "\narithmetic = " + (spec.arithmetic ? "true" : "false") + "\n";
+  }
+  for (const auto& name : spec.bounds) {
+    const auto params = checked_params(find_bound(name), spec.bound_params);
+    if (!params.values().empty()) text += "\n[bounds." + name + "]\n" + param_lines(params);
   }
   return text;
 }

@@ -193,10 +193,22 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
   }
   if (const auto* table = top.table("bounds")) {
     const Reader reader(file, "[bounds]", *table);
-    reader.only({"names", "arithmetic"});
+    std::vector<std::string> known{"names", "arithmetic"};
     if (const auto names = reader.list("names"))
       spec.bounds = bound_names(*names, reader.what(*reader.find("names"), "names"));
+    known.insert(known.end(), spec.bounds.begin(), spec.bounds.end());
+    reader.only(known);
     spec.arithmetic = reader.flag("arithmetic").value_or(true);
+    for (const auto& name : spec.bounds) {
+      const auto* params = reader.table(name);
+      if (params == nullptr) continue;
+      const Reader values(file, "[bounds." + name + "]", *params);
+      for (const auto& [key, node] : *params) {
+        located(values.where(node), [&, parameter = std::string(key.str())] {
+          set_bound_param(spec.bound_params, spec.bounds, name + "." + parameter, *values.list(parameter));
+        });
+      }
+    }
   }
   if (const auto* node = top.find("attack")) {
     const auto* array = node->as_array();

@@ -14,6 +14,7 @@
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
 #include <temblor/cli/output.hpp>
+#include <temblor/cli/set_options.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/perturb/stored.hpp>
 #include <temblor/report/table.hpp>
@@ -24,8 +25,7 @@ namespace {
 
 struct Computed {
   BoundGroup group;
-  std::vector<MatrixD> values;
-  std::vector<MatrixD> arithmetic;
+  std::vector<BoundValues> values;
 };
 
 std::vector<const BoundEntry*> chosen_bounds(const std::string& text) {
@@ -40,32 +40,14 @@ std::vector<const BoundEntry*> chosen_bounds(const std::string& text) {
   return entries;
 }
 
-std::vector<ThreatSet> chosen_sets(const Arguments& arguments, const Network& network) {
-  const Ball ball = parse_ball(arguments.required("ball"));
-  if (ball != Ball::linf && ball != Ball::relative) {
-    usage_error("--ball " + to_text(ball), "no bound covers it, or it is not given by one number",
-                "give linf or relative");
-  }
-  const auto layers = parse_layers(arguments.required("layers"), network);
-  const bool biases = arguments.flag("biases");
-  std::vector<ThreatSet> sets;
-  for (const double eps : parse_reals(arguments.required("eps"), "--eps", 0.0)) {
-    sets.push_back(ball == Ball::linf ? linf_set(network, eps, layers, biases)
-                                      : relative_set(network, eps, layers, biases));
-    for (std::size_t i = 0; i + 1 < sets.size(); ++i) {
-      if (sets[i].key == sets.back().key) usage_error("--eps", to_text(eps) + " is given twice", "drop one");
-    }
-  }
-  return sets;
-}
-
 Computed compute(const BoundEntry& entry, const Network& network, const Dataset& data,
-                 const std::vector<ThreatSet>& sets, bool arithmetic) {
+                 const std::vector<ThreatSet>& sets, bool arithmetic, const Params& params) {
   Computed result;
   auto& group = result.group;
   group.name = entry.name;
   group.guarantee = entry.guarantee;
   group.reference = entry.reference;
+  group.params = params.canonical();
   group.rounding = arithmetic
                        ? "value: exact arithmetic, rounded outward in double; value + arithmetic: float32 "
                          "evaluation of both networks, in any order of summation"
@@ -79,10 +61,8 @@ Computed compute(const BoundEntry& entry, const Network& network, const Dataset&
       group.reasons.push_back(why);
       continue;
     }
-    auto values = entry.compute({network, data, sets[s], arithmetic});
+    result.values.push_back(entry.compute({network, data, sets[s], arithmetic, params}));
     group.threats.push_back(row);
-    result.values.push_back(std::move(values.value));
-    if (arithmetic) result.arithmetic.push_back(std::move(values.arithmetic));
   }
   return result;
 }
@@ -119,14 +99,14 @@ Table summary(const std::vector<Computed>& bounds, const std::vector<ThreatSet>&
     for (const auto& bound : bounds) {
       for (std::size_t i = 0; i < bound.values.size(); ++i) {
         if (bound.group.threats[i] != static_cast<std::int64_t>(s)) continue;
-        MatrixD total = bound.values[i];
-        if (arithmetic) total += bound.arithmetic[i];
+        MatrixD total = bound.values[i].value;
+        if (arithmetic) total += bound.values[i].arithmetic;
         const auto drop = margin_drop_bound(margins, total, data.labels);
         const auto count = certified(margins, total, data.labels);
         std::vector<Cell> row{sets[s].severity, bound.group.name,
                               quantile({drop.data(), static_cast<std::size_t>(drop.size())}, 0.5),
                               drop.maxCoeff()};
-        if (arithmetic) row.push_back(bound.arithmetic[i].maxCoeff());
+        if (arithmetic) row.push_back(bound.values[i].arithmetic.maxCoeff());
         row.push_back(count);
         row.push_back(static_cast<double>(count) / static_cast<double>(data.size()));
         table.add(std::move(row));
@@ -198,19 +178,20 @@ void write(const hdf5::File& file, const Network& network, const StoredNetwork& 
         {set.key, to_text(set.ball), set.severity, layers_text(set.layers, network), set.biases, 0});
   }
   write_threats(file, threats);
-  for (const auto& bound : bounds) write_bound(file, bound.group, bound.values, bound.arithmetic);
+  for (const auto& bound : bounds) write_bound(file, bound.group, bound.values);
 }
 
 int run_bound(const Arguments& arguments, const Streams& streams) {
   const auto entries = chosen_bounds(arguments.required("bound"));
   const auto& format = find_format(arguments.required("format"));
+  const auto params = bound_params(arguments, split(arguments.required("bound"), ','));
   const bool arithmetic = !arguments.flag("no-arithmetic");
   const std::string network_path = arguments.required("network");
   const auto output = arguments.text("output");
   if (output) check_output(*output, bounds_filetype, {network_path});
   const Network network = load_network(network_path);
   const StoredNetwork stored = store(network, format);
-  const auto sets = chosen_sets(arguments, stored.network);
+  const auto sets = threat_sets(arguments, stored.network);
   const Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, network_path, data);
   std::optional<BoundsFile> file;
@@ -219,7 +200,7 @@ int run_bound(const Arguments& arguments, const Streams& streams) {
   std::vector<Computed> bounds;
   bool any = false;
   for (const auto* entry : entries) {
-    bounds.push_back(compute(*entry, stored.network, data, sets, arithmetic));
+    bounds.push_back(compute(*entry, stored.network, data, sets, arithmetic, checked_params(*entry, params)));
     any = any || !bounds.back().values.empty();
     if (!bounds.back().group.reasons.empty()) {
       streams.err << "temblor: " << entry->name << " does not apply: " << bounds.back().group.reasons.front()
@@ -276,17 +257,8 @@ Subcommand bound_command() {
             .help = "bounds, separated by commas",
             .initial = "norm-product,interval",
             .letter = 'b'},
-           {.name = "eps",
-            .value = "REALS",
-            .help = "severities: numbers and ranges lo:hi:log:n, separated by commas",
-            .letter = 'e',
-            .required = true},
-           {.name = "ball",
-            .value = "NAME",
-            .help = "linf (absolute change of a weight) or relative (to its size)",
-            .initial = "linf"},
-           {.name = "layers", .value = "LAYERS", .help = "all, or indices joined by +", .initial = "all"},
-           {.name = "biases", .value = "", .help = "biases move too"},
+           severity_option(),
+           bound_params_option(),
            {.name = "format",
             .value = "NAME",
             .help = "number format of the weights at the centre",
@@ -297,6 +269,7 @@ Subcommand bound_command() {
            {.name = "output", .value = "FILE", .help = "write the bounds there", .letter = 'o'},
            {.name = "table-format", .value = "NAME", .help = "text|csv|json", .initial = "text"}},
       .run = run_bound};
+  for (auto& option : set_options()) command.options.push_back(std::move(option));
   for (auto& option : data_options()) command.options.push_back(std::move(option));
   return command;
 }

@@ -17,6 +17,8 @@ std::optional<std::string> environment(const char* name) {
   return value;
 }
 
+}  // namespace
+
 std::map<std::string, std::string> assignments(const std::vector<std::string>& texts) {
   std::map<std::string, std::string> result;
   for (const auto& text : texts) {
@@ -31,8 +33,6 @@ std::map<std::string, std::string> assignments(const std::vector<std::string>& t
   }
   return result;
 }
-
-}  // namespace
 
 std::vector<Option> campaign_options() {
   std::vector<Option> options{
@@ -54,7 +54,10 @@ std::vector<Option> campaign_options() {
                                ": numbers and ranges LO:HI:log:N, LO:HI:lin:N"});
   }
   const std::vector<Option> rest{
-      {.name = "set", .value = "NAME=VALUE", .help = "parameter of the attacks that have it", .repeat = true},
+      {.name = "set",
+       .value = "NAME=VALUE",
+       .help = "parameter of the attacks that have it; BOUND.NAME=VALUE: of that bound",
+       .repeat = true},
       {.name = "layers", .value = "LIST", .help = "grid of layer sets, as in all,0,0+2"},
       {.name = "format",
        .value = "LIST",

@@ -93,12 +93,15 @@ Json attacks() {
 Json bounds() {
   Json all = Json::array();
   for (const auto& entry : bound_table()) {
+    Json params = Json::array();
+    for (const auto& spec : entry.params) params.push_back(param_json(spec));
     all.push_back({{"name", entry.name},
                    {"help", entry.help},
                    {"guarantee", entry.guarantee},
                    {"reference", entry.reference},
                    {"example", "temblor bound --network net.h5 --dataset fashion-mnist --bound " +
-                                   entry.name + " --eps 1e-4:1e-2:log:7 -o bounds.h5"}});
+                                   entry.name + " --eps 1e-4:1e-2:log:7 -o bounds.h5"},
+                   {"parameters", params}});
   }
   return all;
 }

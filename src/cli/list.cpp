@@ -132,7 +132,8 @@ Subcommand list_command() {
           "units, ranges and defaults, its source and an example. Tables: " +
           join(catalogue_names(), ", ") + ".\n\n" +
           "An attack's severity is given by an option of the name shown under severity (--eps, --ber), its "
-          "parameters by --set NAME=VALUE.",
+          "parameters by --set NAME=VALUE; a bound's parameters by --set BOUND.NAME=VALUE, or in a "
+          "spec under [bounds.NAME].",
       .examples = {"temblor list attacks", "temblor list attacks bit-flip", "temblor list formats --json"},
       .positionals = {{"TABLE", "attacks, bounds, formats, datasets or layers", true},
                       {"NAME", "only the entry of this name", false}},

@@ -31,8 +31,8 @@ void write_common(const hdf5::File& file, double eps) {
                  {"bits", "bits", 1, "0", false, 1}});
   MatrixD value(2, 3);
   value << 0, 1.25, 1.5, 0.25, 0, 0.75;
-  write_bound(file, {"interval", "sound", "theory, section 3", "outward", {0}, false, {1}, {"bits"}}, {value},
-              {});
+  write_bound(file, {"interval", "sound", "theory, section 3", "outward", {0}, false, {1}, {"bits"}},
+              {{value, {}}});
 }
 
 void write_points(const hdf5::File& file) {

@@ -126,6 +126,11 @@ TEST_CASE("what is wrong in a spec is named with its line and the nearest known 
       {"[data]\nsplit = \"tset\"", "s.toml:2: split", "'test'"},
       {"[bounds]\nnames = [\"intervall\"]", "s.toml:2: names", "'interval'"},
       {"[bounds]\nnames = []", "s.toml:2: names", "empty list"},
+      {"[bounds]\nnames = [\"interval\"]\n[bounds.interval]\nsteps = 1", "s.toml:4: parameter 'steps'",
+       "no parameters"},
+      {"[bounds]\nnames = [\"interval\"]\n[bounds.intervall]\nsteps = 1", "s.toml:3: unknown key",
+       "'interval'"},
+      {"[bounds]\nnames = [\"interval\"]\ninterval = 1", "s.toml:3: interval", "a table"},
       {"[bounds]\narithmetic = 1", "s.toml:2: arithmetic", "true or false"},
       {"attack = \"weight-pgd\"", "s.toml:1: attack", "[[attack]]"},
       {"attack = []", "s.toml:1: attack", "[[attack]]"},
@@ -205,4 +210,6 @@ TEST_CASE("wrong options are refused by their names") {
   CHECK(override_problem({.params = {{"stepps", "3"}}}).find("'steps'") != std::string::npos);
   CHECK(override_problem({.format = "int8,int8"}).find("twice") != std::string::npos);
   CHECK(override_problem({.bounds = "linr"}).find("--bound") == 0);
+  CHECK(override_problem({.params = {{"interval.steps", "1"}}}).find("no parameters") != std::string::npos);
+  CHECK(override_problem({.params = {{"linear.steps", "1"}}}).find("--set") == 0);
 }

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <temblor/base/params.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/network/network.hpp>
 #include <temblor/perturb/threat.hpp>
@@ -16,6 +18,9 @@ struct BoundValues {
   MatrixD value;       ///< [images x classes], for exact real arithmetic, itself rounded outward
   MatrixD arithmetic;  ///< [images x classes]: what float32 evaluation of both networks, in any order, may
                        ///< add; empty unless asked for
+  /// [images x classes]: the largest drop that a member of the set found on the way really has, in exact
+  /// arithmetic, rounded inward; never NaN, 0 where none was found. Empty for bounds that look for none.
+  MatrixD attained{};
 };
 
 struct BoundContext {
@@ -23,6 +28,7 @@ struct BoundContext {
   const Dataset& data;
   const ThreatSet& set;
   bool arithmetic = false;  ///< also compute BoundValues::arithmetic
+  Params params{};          ///< of BoundEntry::params, checked
 };
 
 /// An analytic bound: one file in src/bounds and one line in src/bounds/table.cpp.
@@ -35,11 +41,21 @@ struct BoundEntry {
   std::string (*refuses)(const Network& network, const ThreatSet& set);
   /// Image blocks run in parallel; the result does not depend on the threads.
   BoundValues (*compute)(const BoundContext& context);
+  std::vector<ParamSpec> params{};
 };
 
 const std::vector<BoundEntry>& bound_table();
 /// By name; usage error with the nearest name otherwise.
 const BoundEntry& find_bound(std::string_view name);
+
+/// Parameters of bounds as given: bound -> parameter -> text.
+using BoundParams = std::map<std::string, std::map<std::string, std::string>>;
+/// Adds `text` under `key`, "NAME.parameter". Usage errors: no such bound among `names`, no such parameter, a
+/// value out of range.
+void set_bound_param(BoundParams& given, const std::vector<std::string>& names, const std::string& key,
+                     const std::string& text);
+/// The bound's checked parameters, defaults filled in.
+Params checked_params(const BoundEntry& entry, const BoundParams& given);
 
 /// The margin drop that pairwise drops allow: margin - min_j (f^{yj} - value_j), per image. `pair_margins`
 /// [images x classes] holds f^{yj} of the base network. Rounded outward.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <temblor/bounds/bound.hpp>
 #include <temblor/campaign/schema.hpp>
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/types.hpp>
@@ -85,6 +86,8 @@ struct BoundGroup {
   bool arithmetic = false;            ///< has the float32 term
   std::vector<std::int64_t> refused;  ///< rows of /threats that it does not cover
   std::vector<std::string> reasons;   ///< why, one each
+  std::string params{};               ///< canonical "a=1 b=0.5"; "" for none
+  bool attained = false;              ///< has drops of real perturbations
 };
 
 /// One point held against one bound (row of /checks).
@@ -144,6 +147,8 @@ class ResultFile {
   /// stored.
   MatrixD bound_value(const BoundGroup& group, std::size_t i) const;
   MatrixD bound_arithmetic(const BoundGroup& group, std::size_t i) const;
+  /// Empty when not stored.
+  MatrixD bound_attained(const BoundGroup& group, std::size_t i) const;
 
  private:
   hdf5::File file_;
@@ -166,10 +171,9 @@ void write_samples(const hdf5::Group& file, const std::vector<std::int64_t>& ind
                    const std::vector<std::int32_t>& labels, const std::vector<std::string>& formats,
                    const std::vector<const Matrix*>& golden_logits);
 void write_threats(const hdf5::Group& file, const std::vector<ThreatRow>& threats);
-/// `values` and `arithmetic`: one matrix [samples x classes] an entry of group.threats (arithmetic may be
-/// empty).
-void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::vector<MatrixD>& values,
-                 const std::vector<MatrixD>& arithmetic);
+/// `values`: one entry an entry of group.threats, matrices [samples x classes] (`arithmetic` only where
+/// group.arithmetic; an empty `attained` is written as zeros when another set's is not empty).
+void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::vector<BoundValues>& values);
 void write_checks(const hdf5::Group& file, const std::vector<CheckRow>& checks);
 
 }  // namespace temblor

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <temblor/attacks/attack.hpp>
+#include <temblor/bounds/bound.hpp>
 #include <temblor/data/dataset.hpp>
 
 namespace temblor {
@@ -32,6 +33,7 @@ struct Spec {
   DataRequest data{};
   std::vector<AttackSpec> attacks{};
   std::vector<std::string> bounds{};
+  BoundParams bound_params{};  ///< only of `bounds`
   bool full = false;  ///< every trial by full re-inference: equal counts, drops equal up to float32 rounding
   bool arithmetic = true;  ///< bounds also for what float32 evaluation may add: drops are measured in it
 };
@@ -43,7 +45,8 @@ struct Overrides {
   std::map<std::string, std::string>
       severity{};  ///< quantity ("eps") -> list: every attack with that quantity
   std::optional<std::string> layers{}, format{};  ///< lists, for every attack
-  std::map<std::string, std::string> params{};    ///< every attack that has the parameter
+  /// Every attack that has the parameter; "BOUND.parameter": of that bound.
+  std::map<std::string, std::string> params{};
   std::optional<std::string> bounds{};
   bool full = false;
   bool exact = false;  ///< bounds without the float32 term

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ std::vector<Option> campaign_options();
 /// The spec file of the arguments, if any, under environment (TEMBLOR_SEED, TEMBLOR_DATA) and flags.
 /// Complete.
 Spec campaign_spec(const Arguments& arguments);
+/// "name=value" texts of --set, as a map; usage errors for other forms and for names given twice.
+std::map<std::string, std::string> assignments(const std::vector<std::string>& texts);
 /// --threads, else TEMBLOR_THREADS, else all processors.
 int thread_count(const Arguments& arguments);
 /// "25.6 MB"
