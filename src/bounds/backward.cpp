@@ -40,6 +40,16 @@ Lines enclosing_lines(const Interval& p) {
   return lines;
 }
 
+void Cases::narrow(std::size_t m, const UnitRow& row, double limit) {
+  double& lower = limits[m].lower(row.at, row.unit);
+  double& upper = limits[m].upper(row.at, row.unit);
+  if (row.sign > 0) {
+    lower = std::max(lower, limit);
+  } else {
+    upper = std::min(upper, -limit);
+  }
+}
+
 Backward::Backward(const BoxProblem& problem) {
   const Network& network = problem.network;
   for (int m = 0; m < network.layers(); ++m) {
@@ -94,13 +104,14 @@ VectorD Backward::minimum(Forms& forms, std::size_t layer, const Cases& cases, c
     trace->v.resize(layer + 1);
     trace->a.resize(layer + 1);
   }
-  for (std::size_t m = layer;; --m) {
+  for (std::size_t m = layer; m > 0; --m) {
     if (trace != nullptr) trace->v[m] = forms.v;
     relax(forms, m, cases, choices);
     if (trace != nullptr) trace->a[m] = forms.v;
-    if (m == 0) return close(forms, cases);
     step(forms, m, cases);
   }
+  if (trace != nullptr) trace->v[0] = trace->a[0] = forms.v;
+  return close(forms, cases);
 }
 
 std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,
@@ -114,17 +125,19 @@ std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<I
     p.front().row(row) =
         (a > 0).select(cases.limits.front().lower.row(n).array(), cases.limits.front().upper.row(n).array());
   }
-  MatrixD z;
+  MatrixD z = p.front().cwiseMax(0.0);
   for (std::size_t m = 0; m + 1 < p.size(); ++m) {
-    const Lines& line = cases.lines[m];
-    const MatrixD* below = choice(choices, &RowChoices::below, m);
-    z.resize(rows, units(m));
-    for (Index row = 0; row < rows; ++row) {
-      const Index n = at[static_cast<std::size_t>(row)];
-      const auto x = p[m].row(row).array();
-      const auto slope = below != nullptr ? below->row(row).array() : line.below.row(n).array();
-      z.row(row) = (trace.v[m].row(row).array() >= 0)
-                       .select(slope * x, line.above.row(n).array() * x + line.offset.row(n).array());
+    if (m > 0) {
+      const Lines& line = cases.lines[m];
+      const MatrixD* below = choice(choices, &RowChoices::below, m);
+      z.resize(rows, units(m));
+      for (Index row = 0; row < rows; ++row) {
+        const Index n = at[static_cast<std::size_t>(row)];
+        const auto x = p[m].row(row).array();
+        const auto slope = below != nullptr ? below->row(row).array() : line.below.row(n).array();
+        z.row(row) = (trace.v[m].row(row).array() >= 0)
+                         .select(slope * x, line.above.row(n).array() * x + line.offset.row(n).array());
+      }
     }
     const LinearLayer& layer = layers_[m + 1];
     p[m + 1].noalias() = z * layer.weight.transpose();
@@ -135,8 +148,8 @@ std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<I
   return p;
 }
 
-void Backward::tighten(std::size_t m, Cases& cases) const {
-  Interval& limits = cases.limits[m];
+std::vector<UnitRow> Backward::open_units(std::size_t m, const Cases& cases) const {
+  const Interval& limits = cases.limits[m];
   std::vector<UnitRow> rows;
   for (Index n = 0; n < limits.lower.rows(); ++n) {
     for (Index k = 0; k < limits.lower.cols(); ++k) {
@@ -145,6 +158,12 @@ void Backward::tighten(std::size_t m, Cases& cases) const {
       rows.push_back({n, k, -1});
     }
   }
+  return rows;
+}
+
+void Backward::tighten(std::size_t m, Cases& cases) const {
+  if (interval_exact(m)) return;
+  const auto rows = open_units(m, cases);
   for (std::size_t begin = 0; begin < rows.size(); begin += row_chunk) {
     const std::size_t end = std::min(rows.size(), begin + row_chunk);
     const std::vector<UnitRow> chunk(rows.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -152,13 +171,7 @@ void Backward::tighten(std::size_t m, Cases& cases) const {
     Forms forms = unit_forms(m, chunk, cases);
     const VectorD low = minimum(forms, m - 1, cases);
     for (std::size_t i = 0; i < chunk.size(); ++i) {
-      const auto& [n, k, sign] = chunk[i];
-      const double limit = low(static_cast<Index>(i));
-      if (sign > 0) {
-        limits.lower(n, k) = std::max(limits.lower(n, k), limit);
-      } else {
-        limits.upper(n, k) = std::min(limits.upper(n, k), -limit);
-      }
+      cases.narrow(m, chunk[i], low(static_cast<Index>(i)));
     }
   }
   cases.draw(m);
@@ -190,18 +203,18 @@ void Backward::step(Forms& forms, std::size_t m, const Cases&) const {
   for (const auto& adversary : layer.adversaries) adversary->take(a, nullptr, forms);
 }
 
-// The first layer's pre-activations fill their box [l, u]: the minimum over it, less every rounding so far.
+// The first hidden layer's activations fill a box: the minimum over it, less every rounding so far.
 VectorD Backward::close(const Forms& forms, const Cases& cases) const {
   const Interval& p = cases.limits.front();
   const double gamma = gamma64(8 * (widest_ + static_cast<Index>(hidden()) + 8) + 4096);
   VectorD low(forms.rows());
   for (Index row = 0; row < forms.rows(); ++row) {
     const Index n = forms.at[static_cast<std::size_t>(row)];
-    const auto a = forms.v.row(row).array();
-    const auto lower = p.lower.row(n).array();
-    const auto upper = p.upper.row(n).array();
-    const double value = (a.max(0.0) * lower + a.min(0.0) * upper).sum() + forms.constant(row);
-    const double size = (a.abs() * lower.abs().max(upper.abs())).sum() + forms.size(row) + std::abs(value);
+    const auto v = forms.v.row(row).array();
+    const auto lower = p.lower.row(n).array().max(0.0);
+    const auto upper = p.upper.row(n).array().max(0.0);
+    const double value = (v.max(0.0) * lower + v.min(0.0) * upper).sum() + forms.constant(row);
+    const double size = (v.abs() * upper).sum() + forms.size(row) + std::abs(value);
     low(row) = value - gamma * size - underflow;
   }
   return low;

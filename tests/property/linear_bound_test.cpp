@@ -46,10 +46,32 @@ TEST_CASE("linear is never looser than interval, and far tighter on deeper netwo
     const auto linear = values("linear", net, set);
     const auto interval = values("interval", net, set);
     CHECK((linear.array() <= interval.array()).all());
+    CHECK((values("linear-fast", net, set).array() <= interval.array()).all());
     sum_linear += linear.sum();
     sum_interval += interval.sum();
   }
   CHECK(sum_linear < 0.75 * sum_interval);
+}
+
+TEST_CASE("hidden limits by the backward pass gain nothing with two hidden layers, and much with more") {
+  double sum_linear = 0;
+  double sum_fast = 0;
+  for (std::uint32_t t = 0; t < 40; ++t) {
+    Stream stream(34, {4, t, 0});
+    const bool deep = t % 2 == 0;
+    const auto sizes = deep ? std::vector<int>{8, 16, 16, 16, 4} : std::vector<int>{8, 16, 16, 4};
+    const auto net = tiny(stream, {sizes, "relu", t % 4 < 2, t % 3 == 0, 5});
+    const auto set = linf_set(net.network, 0.02, parse_layers("all", net.network), t % 4 < 2);
+    const auto linear = values("linear", net, set);
+    const auto fast = values("linear-fast", net, set);
+    if (deep) {
+      sum_linear += linear.sum();
+      sum_fast += fast.sum();
+    } else {
+      CHECK((linear - fast).cwiseAbs().maxCoeff() <= 1e-12 * (1 + fast.maxCoeff()));
+    }
+  }
+  CHECK(sum_linear < 0.95 * sum_fast);
 }
 
 TEST_CASE("linear equals brute force where every unit stays active") {

@@ -19,6 +19,13 @@ struct Lines {
 /// Lines of given limits; below is 1 where u >= -l and 0 elsewhere.
 Lines enclosing_lines(const Interval& p);
 
+/// One row of forms to start with: sign * p_unit of a case.
+struct UnitRow {
+  Index at;  ///< case
+  Index unit;
+  double sign;  ///< 1 or -1
+};
+
 /// What is known of a batch of cases, layer by layer. A case is an image, or one subproblem of an image: then
 /// several cases share an image and differ in the limits of some units.
 struct Cases {
@@ -26,12 +33,15 @@ struct Cases {
   std::vector<Lines> lines;  ///< of these limits; below may be set to any slope in [0, 1] for unstable units
 
   Index count() const { return limits.front().lower.rows(); }
+  /// limit <= row.sign * p of that unit of layer m: takes it where it is tighter. Lines stay.
+  void narrow(std::size_t m, const UnitRow& row, double limit);
   /// Sets lines[m] from limits[m].
   void draw(std::size_t m) { lines[m] = enclosing_lines(limits[m]); }
 };
 
 /// Choices of a single row of forms, in place of its case's. Each vector is empty, or has one matrix [rows x
-/// units] a hidden layer, and a matrix may be empty.
+/// units] a hidden layer, and a matrix may be empty. Hidden layer 0 needs none: its units are independent and
+/// exact.
 struct RowChoices {
   /// Slopes of the lower lines. The caller keeps to [0, 1], to 1 where l >= 0 and to 0 where u <= 0.
   std::vector<MatrixD> below;
@@ -47,17 +57,11 @@ struct Trace {
   std::vector<MatrixD> a;  ///< on pre-activations p^m: where a > 0 the adversary makes p small
 };
 
-/// One row of forms to start with: sign * p_unit of a case.
-struct UnitRow {
-  Index at;  ///< case
-  Index unit;
-  double sign;  ///< 1 or -1
-};
-
 /// The backward pass of theory, section 4, on a chain of dense layers with ReLU between them. Hidden layers
 /// are counted from 0; layer m is W^m, whose outputs are p^m; hidden() is the number of the last layer, whose
-/// outputs are the logits. What depends on the network and the threat set alone is made once; const functions
-/// may run in parallel.
+/// outputs are the logits. Since an image is known, the pre-activations of layer 0 fill their box [l, u]
+/// independently of each other, and z^0 fills [max(l, 0), max(u, 0)]: the pass ends there, without lines.
+/// What depends on the network and the threat set alone is made once; const functions may run in parallel.
 class Backward {
  public:
   explicit Backward(const BoxProblem& problem);
@@ -81,13 +85,20 @@ class Backward {
                   Trace* trace = nullptr) const;
 
   /// The point at which the relaxed problem of a traced pass attains its minimum: p^0 .. p^layer, [rows x
-  /// units]. Its entries are derivatives of minimum(): by shift of layer m, p^m; by a lower slope, max(v^m,
-  /// 0) * p^m. No care for rounding.
+  /// units]. Derivatives of minimum(): by shift of layer m > 0, p^m; by a lower slope, max(v^m, 0) * p^m. No
+  /// care for rounding.
   std::vector<MatrixD> minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,
                                  const RowChoices* choices = nullptr) const;
 
-  /// Replaces the limits of the units of hidden layer m that are unstable by those of this pass, where
-  /// tighter, and redraws the lines. Layers before m must have their lines.
+  /// Units of hidden layer m whose sign is open, both sides each: what tighten() would bound.
+  std::vector<UnitRow> open_units(std::size_t m, const Cases& cases) const;
+  /// Whether limits of layer m from interval propagation are already what this pass can find: layer 0, and
+  /// layer 1 against boxes.
+  bool interval_exact(std::size_t m) const {
+    return m == 0 || (m == 1 && layers_[1].adversaries.size() == 1);
+  }
+  /// Replaces the limits of the open units of hidden layer m by those of this pass, where tighter, and
+  /// redraws the lines. Layers before m must have their lines.
   void tighten(std::size_t m, Cases& cases) const;
 
  private:

@@ -10,11 +10,15 @@ namespace temblor {
 /// Hsieh, Daniel, NeurIPS 2018). A pair margin is carried backward as one linear function of a hidden layer.
 /// Because hidden activations are not negative, the worst weights of a box turn a^T W^ z into (W^T a - R^T
 /// |a|)^T z exactly; only the ReLUs are relaxed, by the lines alpha p below and u (p - l) / (u - l) above.
-/// Limits l, u of hidden pre-activations come from the same pass with c = +-e_k for every unit that interval
-/// propagation leaves unstable. Never looser than `interval`, whose value is taken where it is smaller.
+/// The first hidden layer needs no lines: its activations fill a box. Limits l, u of hidden pre-activations
+/// come from the same pass with c = +-e_k for every unit that interval propagation leaves unstable. Never
+/// looser than `interval`, whose value is taken where it is smaller.
 ///
 /// Scope: chains of dense layers with ReLU between them; linf, relative and box sets; inputs of any sign.
 BoundValues linear_bound(const BoundContext& context);
+/// The same with hidden limits from interval propagation alone: for networks with two hidden layers the same
+/// values up to rounding, for deeper ones looser.
+BoundValues linear_fast_bound(const BoundContext& context);
 std::string refuses_linear(const Network& network, const ThreatSet& set);
 
 }  // namespace temblor
