@@ -16,6 +16,7 @@ order=(
   "bounds"
   "attacks"
   "train campaign"
+  "generalize"
   "report"
   "cli"
 )

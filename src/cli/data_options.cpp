@@ -36,4 +36,13 @@ std::string split_name(Split split) {
   return split == Split::train ? "train" : "test";
 }
 
+bool same_images(const Dataset& train, const Dataset& test) {
+  if (train.images.cols() != test.images.cols()) return false;
+  for (Index row = 0; row < train.size(); ++row) {
+    const auto other = static_cast<Index>(train.index[static_cast<std::size_t>(row)]);
+    if (other >= test.size() || train.images.row(row) != test.images.row(other)) return false;
+  }
+  return true;
+}
+
 }  // namespace temblor::cli

@@ -46,6 +46,7 @@ const std::vector<Subcommand>& subcommand_table() {
       run_command(),
       bound_command(),
       check_command(),
+      generalize_command(),
       list_command(),
       export_command(),
       plan_command(),

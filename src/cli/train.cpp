@@ -14,6 +14,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/campaign/interrupt.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/data_options.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/stats/proportion.hpp>
@@ -118,16 +119,6 @@ InputScaling scaling_of(const Arguments& arguments) {
   if (const auto mean = arguments.text("mean")) scaling.mean = parse_reals(*mean, "--mean");
   if (const auto deviation = arguments.text("std")) scaling.std = parse_reals(*deviation, "--std", 1e-30);
   return scaling;
-}
-
-/// Whether the test images hold the training images themselves: a file without splits.
-bool same_images(const Dataset& train, const Dataset& test) {
-  if (train.images.cols() != test.images.cols()) return false;
-  for (Index row = 0; row < train.size(); ++row) {
-    const auto other = static_cast<Index>(train.index[static_cast<std::size_t>(row)]);
-    if (other >= test.size() || train.images.row(row) != test.images.row(other)) return false;
-  }
-  return true;
 }
 
 /// "test accuracy 88.54 % (8854 of 10000; 95 % Wilson interval 87.90 % to 89.15 %)"

@@ -11,6 +11,7 @@ Subcommand eval_command();
 Subcommand run_command();
 Subcommand bound_command();
 Subcommand check_command();
+Subcommand generalize_command();
 Subcommand list_command();
 Subcommand export_command();
 Subcommand plan_command();

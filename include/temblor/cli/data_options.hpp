@@ -15,5 +15,7 @@ DataRequest data_request(const Arguments& arguments);
 /// "train" or "test"; usage error for others.
 Split parse_split(const std::string& text);
 std::string split_name(Split split);
+/// Whether the test images hold the training images themselves: a file without splits.
+bool same_images(const Dataset& train, const Dataset& test);
 
 }  // namespace temblor::cli
