@@ -114,12 +114,13 @@ Section image_section(const GeneralizeStudy& study, const Dataset& train,
         section.add({eps, entry->name, {}, {}, {}, {}, {}, {}, {}, {}, why});
         continue;
       }
-      const VectorD left =
-          least_margins(pairs, entry->compute({study.network, train, set, false}).value, train.labels);
+      const Params params("bound '" + entry->name + "'", entry->params, {});
+      const VectorD left = least_margins(
+          pairs, entry->compute({study.network, train, set, false, params}).value, train.labels);
       std::vector<Cell> on_test{{}, {}, {}};
       if (test) {
-        const VectorD margins =
-            least_margins(test_pairs, entry->compute({study.network, *test, set, false}).value, test->labels);
+        const VectorD margins = least_margins(
+            test_pairs, entry->compute({study.network, *test, set, false, params}).value, test->labels);
         const auto open =
             static_cast<std::int64_t>((margins.array() > 0).select(0, VectorD::Ones(margins.size())).sum());
         on_test = {std::int64_t{test->size()}, open,
