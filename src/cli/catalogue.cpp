@@ -118,6 +118,7 @@ Json formats() {
         {{"name", format.name},
          {"help", format.help},
          {"bits", format.bits},
+         {"range", format.range},
          {"scaled", format.scaled},
          {"largest rounding error", format.error_bound},
          {"example",

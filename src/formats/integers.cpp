@@ -1,7 +1,6 @@
 #include "rows.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include <temblor/base/error.hpp>
 
@@ -10,7 +9,7 @@ namespace {
 
 /// What is taken from the quantiser's unsigned affine codes and zero points to make them two's complement.
 std::int32_t offset(const Format& format) {
-  return format.quantiser.affine && !format.unsigned_codes ? 1 << (format.bits - 1) : 0;
+  return format.quantiser.affine && format.order == CodeOrder::twos_complement ? 1 << (format.bits - 1) : 0;
 }
 
 std::uint32_t mask(const Format& format) {
@@ -41,7 +40,8 @@ Encoded encode(const Format& format, std::span<const float> weights, std::size_t
 float decode(const Encoded& encoded, std::uint32_t code, std::size_t row) {
   const Format& format = *encoded.format;
   const std::size_t entry = format.quantiser.per_channel ? row : 0;
-  const std::uint32_t sign = format.unsigned_codes ? 0U : 1U << static_cast<unsigned>(format.bits - 1);
+  const std::uint32_t sign =
+      format.order == CodeOrder::offset ? 0U : 1U << static_cast<unsigned>(format.bits - 1);
   const auto number = static_cast<std::int32_t>(((code & mask(format)) ^ sign) - sign);
   return Quantiser::value(number, encoded.scale[entry],
                           encoded.zero_point.empty() ? 0 : encoded.zero_point[entry]);
@@ -76,12 +76,14 @@ Format integer(const Quantiser& quantiser, bool unsigned_codes) {
   format.scaled = true;
   format.error_bound = std::string(quantiser.per_channel ? "scale of the channel" : "scale") + " (1/2 + 2^-" +
                        std::to_string(22 - bits) + ")";
-  format.largest = std::numeric_limits<double>::infinity();
+  const std::int32_t most = quantiser.most_code();
+  format.range = "-" + std::to_string(most) + " to " + std::to_string(most) + ", times scale";
+  if (quantiser.affine) format.range = "min to max, " + std::to_string(most + 1) + " values, one of them 0";
   format.encode = encode;
   format.decode = decode;
   format.rounding = rounding;
   format.quantiser = quantiser;
-  format.unsigned_codes = unsigned_codes;
+  format.order = unsigned_codes ? CodeOrder::offset : CodeOrder::twos_complement;
   return format;
 }
 

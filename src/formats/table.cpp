@@ -1,70 +1,22 @@
 #include "rows.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <set>
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
-#include <temblor/formats/floats.hpp>
-#include <temblor/formats/format.hpp>
 
 namespace temblor {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
-template <std::uint32_t (*convert)(float)>
-Encoded encode_float(const Format& format, std::span<const float> weights, std::size_t rows,
-                     std::size_t cols) {
-  ensure(weights.size() == rows * cols, "weights fill their rows");
-  Encoded encoded{&format, rows, cols, {}, {}, {}};
-  encoded.codes.reserve(weights.size());
-  for (const float weight : weights) encoded.codes.push_back(convert(weight));
-  return encoded;
-}
-
-template <float (*convert)(std::uint32_t)>
-float decode_float(const Encoded& /*encoded*/, std::uint32_t code, std::size_t /*row*/) {
-  return convert(code);
-}
-
-std::uint32_t to_fp32(float value) {
-  return std::bit_cast<std::uint32_t>(value);
-}
-float from_fp32(std::uint32_t code) {
-  return std::bit_cast<float>(code);
-}
-
-/// Half a unit in the last place: |w| 2^-digits, or half the smallest subnormal.
-double float_rounding(float weight, int digits, int subnormal, double largest) {
-  const double magnitude = std::abs(static_cast<double>(weight));
-  return magnitude > largest ? infinity
-                             : std::max(std::ldexp(magnitude, -digits), std::ldexp(0.5, subnormal));
-}
-
-constexpr double largest_fp16 = 65504;
-constexpr double largest_bf16 = 0x1.fep127;
-
-double rounding_fp32(const Encoded& /*encoded*/, float /*weight*/, std::size_t /*row*/) {
-  return 0;
-}
-double rounding_fp16(const Encoded& /*encoded*/, float weight, std::size_t /*row*/) {
-  return float_rounding(weight, 11, -24, largest_fp16);
-}
-double rounding_bf16(const Encoded& /*encoded*/, float weight, std::size_t /*row*/) {
-  return float_rounding(weight, 8, -133, largest_bf16);
-}
-
 void check_complete(const Format& format) {
   const std::string entry = "format '" + format.name + "'";
-  ensure(!format.name.empty() && !format.help.empty() && !format.error_bound.empty(),
+  ensure(!format.name.empty() && !format.help.empty() && !format.error_bound.empty() && !format.range.empty(),
          entry + " has all its words");
   ensure(format.bits >= 1 && format.bits <= 32, entry + " has 1 to 32 bits");
-  ensure(format.encode != nullptr && format.decode != nullptr && format.rounding != nullptr &&
-             format.largest > 0,
+  ensure(format.encode != nullptr && format.decode != nullptr && format.rounding != nullptr,
          entry + " has all its functions");
   std::uint64_t covered = 0;
   for (const auto& field : format.fields) {
@@ -78,38 +30,7 @@ void check_complete(const Format& format) {
 }
 
 std::vector<Format> make_table() {
-  std::vector<Format> table = {
-      {"fp32",
-       "IEEE 754 binary32: the weights as trained",
-       32,
-       {{"sign", 31, 1}, {"exponent", 23, 8}, {"mantissa", 0, 23}},
-       false,
-       "0 (exact)",
-       infinity,
-       encode_float<to_fp32>,
-       decode_float<from_fp32>,
-       rounding_fp32},
-      {"fp16",
-       "IEEE 754 binary16: largest value 65504",
-       16,
-       {{"sign", 15, 1}, {"exponent", 10, 5}, {"mantissa", 0, 10}},
-       false,
-       "max(|w| 2^-11, 2^-25) up to 65504",
-       largest_fp16,
-       encode_float<formats::to_fp16>,
-       decode_float<formats::from_fp16>,
-       rounding_fp16},
-      {"bf16",
-       "bfloat16: the upper half of binary32, rounded",
-       16,
-       {{"sign", 15, 1}, {"exponent", 7, 8}, {"mantissa", 0, 7}},
-       false,
-       "max(|w| 2^-8, 2^-134) up to 3.39e38",
-       largest_bf16,
-       encode_float<formats::to_bf16>,
-       decode_float<formats::from_bf16>,
-       rounding_bf16},
-  };
+  std::vector<Format> table = formats::float_rows();
   for (const int bits : {8, 6, 4, 2}) {
     for (const bool affine : {false, true}) {
       for (const bool per_channel : {false, true}) {
@@ -120,12 +41,29 @@ std::vector<Format> make_table() {
   for (const bool per_channel : {false, true}) {
     table.push_back(formats::integer({8, true, per_channel}, true));
   }
+  table.push_back(formats::fixed_point(2, 5));
+  table.push_back(formats::posit(8, 0));
+  table.push_back(formats::posit(8, 2));
+  table.push_back(formats::posit(16, 1));
   std::set<std::string> names;
   for (const auto& format : table) {
     check_complete(format);
     ensure(names.insert(format.name).second, "format '" + format.name + "' is listed once");
   }
   return table;
+}
+
+/// Formats that were asked for and are not in the table: made once, kept for ever.
+const Format* family_member(std::string_view name) {
+  static std::mutex mutex;
+  static std::map<std::string, std::unique_ptr<const Format>, std::less<>> made;
+  const std::lock_guard lock(mutex);
+  const auto found = made.find(name);
+  if (found != made.end()) return found->second.get();
+  auto format = formats::of_family(name);
+  if (!format) return nullptr;
+  check_complete(*format);
+  return made.emplace(name, std::make_unique<const Format>(std::move(*format))).first->second.get();
 }
 
 }  // namespace
@@ -141,6 +79,7 @@ const Format& find_format(std::string_view name) {
     if (format.name == name) return format;
     names.push_back(format.name);
   }
+  if (const Format* member = family_member(name)) return *member;
   unknown_name("format", name, names);
 }
 

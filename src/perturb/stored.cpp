@@ -20,11 +20,12 @@ StoredNetwork store(const Network& network, const Format& format) {
     for (std::size_t i = 0; i < encoded.codes.size(); ++i) {
       float& weight = decoded.weight.data()[i];
       const float value = encoded.decode(i);
-      if (!std::isfinite(value)) {
+      const double bound = format.rounding(encoded, weight, i / encoded.cols);
+      if (!std::isfinite(value) || !std::isfinite(bound)) {
         input_error("weight " + std::to_string(i) + " of layer '" + network.layer_name(layer) + "' is " +
                         to_text(weight),
-                    "it has no finite value in format " + format.name,
-                    "use fp32, or a format of larger range");
+                    "format " + format.name + " holds " + format.range,
+                    "use fp32, or a format of larger range or with a scale");
       }
       weight = value;
     }

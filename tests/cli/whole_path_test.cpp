@@ -80,7 +80,7 @@ TEST_CASE("wrong values end with code 2, and say which") {
       "run --network " + net + " --dataset " + data + " -o " + directory.file("out.h5") + " --attack ";
   for (const std::string wrong :
        {"gaussian --eps -1", "gaussian --eps nan", "gaussian --eps 1e-3 --trials 0", "gausian --eps 1e-3",
-        "gaussian", "gaussian --eps 1e-3 --format int7", "gaussian --eps 1e-3 --layers 7",
+        "gaussian", "gaussian --eps 1e-3 --format int_7", "gaussian --eps 1e-3 --layers 7",
         "gaussian --eps 1e-3 --set ball=l3", "gaussian --eps 1e-3 --set bal=l2",
         "gaussian --eps 1e-3 --bound intervall", "gaussian --ber 1e-3", "gaussian --eps 1:2:log",
         "gaussian --eps 1e-3 --seed -1", "gaussian --eps 1e-3 --select frist:10"}) {

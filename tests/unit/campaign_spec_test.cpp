@@ -155,7 +155,7 @@ TEST_CASE("what is wrong in a spec is named with its line and the nearest known 
       {"eps = 1e-3\nstep = -1", "s.toml:4: attack 'weight-pgd'", "step"},
       {"eps = 1e-3\nsteps = 1.5", "s.toml:4: attack 'weight-pgd'", "steps"},
       {"eps = 1e-3\nball = \"lnf\"", "s.toml:4: unknown value of attack 'weight-pgd', ball", "'linf'"},
-      {"eps = 1e-3\nformat = \"int9\"", "s.toml:4: format", "'int8'"},
+      {"eps = 1e-3\nformat = \"int_8\"", "s.toml:4: format", "'int8'"},
       {"eps = 1e-3\nlayers = []", "s.toml:4: layers", "empty list"},
       {"eps = 1e-3\nlayers = [\"all\", \"all\"]", "s.toml:4: layers", "twice"},
       {"eps = 1e-3\ntrials = 0", "s.toml:4: trials", "0"},

@@ -74,7 +74,7 @@ TEST_CASE("bf16: known codes") {
   CHECK(to_bf16(std::bit_cast<float>(0x7f800001U)) == 0x7fc0U);  // a NaN stays one
 }
 
-TEST_CASE("fp16 and bf16 rounding agree with rounding in double") {
+TEST_CASE("fp16, bf16 and fp8 rounding agrees with rounding in double") {
   std::int64_t wrong = 0;
   for (const auto bits : patterns()) {
     const auto value = std::bit_cast<float>(bits);
@@ -83,12 +83,87 @@ TEST_CASE("fp16 and bf16 rounding agree with rounding in double") {
       continue;
     }
     const double half = rounded(value, 11, -14, 65504);
+    const double e5m2 = rounded(value, 3, -14, 57344);
+    const double e4m3 = rounded(value, 4, -6, 448);
+    wrong += e5m2 != static_cast<double>(from_fp8_e5m2(to_fp8_e5m2(value)));
+    const auto small = static_cast<double>(from_fp8_e4m3(to_fp8_e4m3(value)));
+    wrong += std::isinf(e4m3) ? !std::isnan(small) : e4m3 != small;
     const double brain = rounded(value, 8, -126, 0x1.fep127);
     wrong += half != static_cast<double>(from_fp16(to_fp16(value)));
     wrong += brain != static_cast<double>(from_bf16(to_bf16(value)));
     wrong += std::signbit(value) != std::signbit(from_fp16(to_fp16(value)));
   }
   CHECK(wrong == 0);
+}
+
+TEST_CASE("fp8 E4M3: the codes of the OCP 8-bit Floating Point Specification") {
+  CHECK(from_fp8_e4m3(0x7e) == 448);
+  CHECK(from_fp8_e4m3(0x08) == 0x1p-6F);
+  CHECK(from_fp8_e4m3(0x07) == 0.875F * 0x1p-6F);
+  CHECK(from_fp8_e4m3(0x01) == 0x1p-9F);
+  CHECK(from_fp8_e4m3(0x38) == 1);
+  CHECK(std::isnan(from_fp8_e4m3(0x7f)));
+  CHECK(std::isnan(from_fp8_e4m3(0xff)));
+  CHECK(std::signbit(from_fp8_e4m3(0x80)));
+  CHECK(to_fp8_e4m3(464) == 0x7e);  // halfway to 480, which would be the code of NaN
+  CHECK(to_fp8_e4m3(464.1F) == 0x7f);
+  CHECK(to_fp8_e4m3(-1e30F) == 0xff);
+  CHECK(to_fp8_e4m3(HUGE_VALF) == 0x7f);
+  CHECK(to_fp8_e4m3(-0x1p-10F) == 0x80);
+  CHECK(to_fp8_e4m3(0x1.8p-9F) == 0x02);
+}
+
+TEST_CASE("fp8 E5M2: the codes of the OCP 8-bit Floating Point Specification") {
+  CHECK(from_fp8_e5m2(0x7b) == 57344);
+  CHECK(from_fp8_e5m2(0x04) == 0x1p-14F);
+  CHECK(from_fp8_e5m2(0x03) == 0.75F * 0x1p-14F);
+  CHECK(from_fp8_e5m2(0x01) == 0x1p-16F);
+  CHECK(from_fp8_e5m2(0xfc) == -HUGE_VALF);
+  for (const std::uint32_t code : {0x7dU, 0x7eU, 0x7fU, 0xfdU, 0xfeU, 0xffU}) {
+    CHECK(std::isnan(from_fp8_e5m2(code)));
+    CHECK(to_fp8_e5m2(from_fp8_e5m2(code)) == code);
+  }
+  CHECK(to_fp8_e5m2(61439.9F) == 0x7b);
+  CHECK(to_fp8_e5m2(61440) == 0x7c);
+  CHECK(to_fp8_e5m2(-HUGE_VALF) == 0xfc);
+}
+
+TEST_CASE("posits: known codes") {
+  const auto value = [](const char* name, std::uint32_t code) {
+    const Encoded any{&find_format(name), 1, 1, {code}, {}, {}};
+    return any.decode(0);
+  };
+  const auto code = [](const char* name, float weight) {
+    const Format& format = find_format(name);
+    return format.encode(format, {&weight, 1}, 1, 1).codes[0];
+  };
+  // Gustafson and Yonemoto 2017: posit<16,3> 0000110111011101 is 477 / 2^27.
+  CHECK(value("posit16-3", 0x0ddd) == 477 * 0x1p-27F);
+  // Standard for Posit Arithmetic 2022 (two exponent bits): 1, 16, smallest and largest, NaR.
+  CHECK(value("posit8-2", 0x40) == 1);
+  CHECK(value("posit8-2", 0x60) == 16);
+  CHECK(value("posit8-2", 0x01) == 0x1p-24F);
+  CHECK(value("posit8-2", 0x7f) == 0x1p24F);
+  CHECK(value("posit8-2", 0xc0) == -1);
+  CHECK(std::isnan(value("posit8-2", 0x80)));
+  CHECK(value("posit8-0", 0x50) == 1.5F);
+  CHECK(value("posit8-0", 0x7f) == 64);
+  CHECK(value("posit16-1", 0x7fff) == 0x1p28F);
+  CHECK(code("posit16-1", 3.14159265F) == 0x5922);
+  CHECK(code("posit16-1", -3.14159265F) == 0xa6de);
+  CHECK(code("posit8-0", 1e9F) == 0x7f);
+  CHECK(code("posit8-0", -1e-9F) == 0xff);  // only 0 becomes 0
+}
+
+TEST_CASE("fixed point: q2.5 by hand") {
+  const Format& format = find_format("q2.5");
+  const std::vector<float> weights = {1, -1, 3.96875F, 100, -100, 1.0F / 64, 3.0F / 64};
+  const auto encoded = format.encode(format, weights, 1, 7);
+  CHECK(encoded.codes == std::vector<std::uint32_t>{0x20, 0xe0, 0x7f, 0x7f, 0x80, 0, 2});
+  CHECK(encoded.decode(0, 0x80) == -4);
+  CHECK(field_of(format, 7) == "sign");
+  CHECK(field_of(format, 6) == "integer");
+  CHECK(field_of(format, 0) == "fraction");
 }
 
 #ifdef __F16C__

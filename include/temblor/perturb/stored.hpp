@@ -19,7 +19,7 @@ struct StoredNetwork {
 Encoded encode(const Weights& weights, const Format& format);
 
 /// Stores every weight in `format`. fp32 keeps the weights bit for bit. Bad-input error naming layer and
-/// weight where a weight has no finite value in the format: weights never turn infinite silently.
+/// weight where a weight is out of the format's range: weights never turn infinite, or saturate, silently.
 StoredNetwork store(const Network& network, const Format& format);
 
 }  // namespace temblor
