@@ -21,21 +21,20 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden
   if (backward.hidden() == 0) return value;
 
   Cases cases = backward.cases(problem.network, enclosures);
-  if (hidden == Hidden::backward) {
-    for (std::size_t m = 1; m < backward.hidden(); ++m) backward.tighten(m, cases);
-  }
   const MatrixD before = margins_before(problem, enclosures, first, count);
   const Index chunk = std::max<Index>(1, row_chunk / std::max<Index>(1, value.cols() - 1));
-  for (Index begin = 0; begin < count; begin += chunk) {
-    const PairRows rows = pair_rows(problem, first, begin, std::min(chunk, count - begin));
-    Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
-    const VectorD low = backward.minimum(forms, backward.hidden() - 1, cases);
-    for (Index row = 0; row < low.size(); ++row) {
-      const Index n = rows.at[static_cast<std::size_t>(row)];
-      const Index j = rows.other[static_cast<std::size_t>(row)];
-      value(n, j) = std::min(value(n, j), (before(n, j) - low(row)) * (1 + 0x1p-51));
+  const auto lower = [&] {
+    for (Index begin = 0; begin < count; begin += chunk) {
+      const PairRows rows = pair_rows(problem, first, begin, std::min(chunk, count - begin));
+      Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
+      take_smaller_drops(rows, before, backward.minimum(forms, backward.hidden() - 1, cases), value);
     }
-  }
+  };
+  lower();
+  if (hidden == Hidden::interval || backward.interval_exact(backward.hidden() - 1)) return value;
+  // Tighter limits may turn a lower slope over and make a pair looser: both passes count.
+  for (std::size_t m = 1; m < backward.hidden(); ++m) backward.tighten(m, cases);
+  lower();
   return value;
 }
 
@@ -49,6 +48,10 @@ BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
 }
 
 }  // namespace
+
+MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count) {
+  return linear_drops(problem, backward, Hidden::backward, first, count);
+}
 
 BoundValues linear_fast_bound(const BoundContext& context) {
   return with_hidden(context, Hidden::interval);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <temblor/bounds/pairs.hpp>
 #include <temblor/network/affine_interval.hpp>
 
@@ -39,6 +41,14 @@ MatrixD margins_before(const BoxProblem& problem, const Enclosures& enclosures, 
     before(by_label[y], Eigen::all) = problem.rise ? MatrixD(-margin.lower) : margin.upper;
   }
   return before;
+}
+
+void take_smaller_drops(const PairRows& rows, const MatrixD& before, const VectorD& low, MatrixD& value) {
+  for (Index row = 0; row < low.size(); ++row) {
+    const Index n = rows.at[static_cast<std::size_t>(row)];
+    const Index j = rows.other[static_cast<std::size_t>(row)];
+    value(n, j) = std::min(value(n, j), (before(n, j) - low(row)) * (1 + 0x1p-51));
+  }
 }
 
 }  // namespace temblor

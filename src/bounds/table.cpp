@@ -36,6 +36,10 @@ std::vector<BoundEntry> make_table() {
        "linear-fast with hidden limits by the same backward pass: tighter from three hidden layers on",
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
        linear_bound},
+      {"linear-alpha",
+       "linear with the lower slopes sought for every pair and hidden limit; never looser than linear",
+       kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights", refuses_linear,
+       linear_alpha_bound, linear_alpha_params()},
   };
   for (const auto& entry : table) {
     ensure(!entry.name.empty() && !entry.help.empty() && !entry.guarantee.empty() &&

@@ -50,8 +50,13 @@ std::vector<std::string> hold(const Network& network, const Dataset& data, const
   std::vector<std::string> tight;
   for (const auto& entry : bound_table()) {
     if (!entry.refuses(network, set).empty()) continue;
-    const auto value =
-        entry.compute({.network = network, .data = data, .set = set, .arithmetic = false}).value;
+    const auto value = entry
+                           .compute({.network = network,
+                                     .data = data,
+                                     .set = set,
+                                     .arithmetic = false,
+                                     .params = checked_params(entry, {})})
+                           .value;
     double loosest = 0;
     std::int64_t violations = 0;
     for (const auto& c : cases) {
@@ -320,8 +325,11 @@ TEST_CASE("rounding: float32 evaluation of the worst weights, in any order, stay
   std::vector<std::pair<std::string, BoundValues>> bounds;
   for (const auto& entry : bound_table()) {
     if (!entry.refuses(network, set).empty()) continue;
-    bounds.emplace_back(entry.name,
-                        entry.compute({.network = network, .data = data, .set = set, .arithmetic = true}));
+    bounds.emplace_back(entry.name, entry.compute({.network = network,
+                                                   .data = data,
+                                                   .set = set,
+                                                   .arithmetic = true,
+                                                   .params = checked_params(entry, {})}));
   }
   const auto exact = whole(network);
   std::int64_t cases = 0, needed = 0;

@@ -58,7 +58,7 @@ TEST_CASE("no attack's float32 drop is above any bound of its threat set plus th
     const auto pairs = golden_pairs(evaluator, net.data);
     for (const auto& bound : bound_table()) {
       if (!bound.refuses(net.network, set).empty()) continue;
-      const auto values = bound.compute({net.network, net.data, set, true});
+      const auto values = bound.compute({net.network, net.data, set, true, checked_params(bound, {})});
       const MatrixD total = values.value + values.arithmetic;
       const auto margin = margin_drop_bound(pairs, total, net.data.labels);
       for (std::size_t n = 0; n < samples.drop.size(); ++n) {

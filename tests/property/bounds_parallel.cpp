@@ -14,7 +14,7 @@ TEST_CASE("bounds have the same bytes with one thread and with many") {
   for (const auto& bound : bound_table()) {
     const auto run = [&](std::size_t threads) {
       const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
-      return bound.compute({net.network, net.data, set, true});
+      return bound.compute({net.network, net.data, set, true, checked_params(bound, {})});
     };
     const auto one = run(1);
     for (const std::size_t threads : {2U, 5U}) {

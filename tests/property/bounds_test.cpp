@@ -23,7 +23,7 @@ const std::vector<std::string> all_bounds = [] {
 MatrixD value_of(const std::string& bound, const Tiny& tiny, const ThreatSet& set) {
   const auto& entry = find_bound(bound);
   REQUIRE(entry.refuses(tiny.network, set).empty());
-  return entry.compute({tiny.network, tiny.data, set}).value;
+  return entry.compute({tiny.network, tiny.data, set, false, checked_params(entry, {})}).value;
 }
 
 Real drop_of(const std::vector<Real>& before, const std::vector<Real>& after, std::int32_t y, Index j) {
@@ -129,6 +129,11 @@ TEST_CASE("no bound is below any member of its set: three layers, relu, all corn
 TEST_CASE("no bound is below any member of its set: biases and inputs of any sign") {
   never_below({{3, 2, 2}, "relu", true, true, 3}, 700, 2);
   never_below({{2, 3, 3, 3}, "relu", true, true, 2}, 250, 3);
+}
+
+TEST_CASE("no bound is below any member of its set: three hidden layers, whose limits are sought, too") {
+  never_below({{2, 2, 2, 2, 2}, "relu", false, false, 3}, 150, 8);
+  never_below({{2, 3, 3, 3, 2}, "relu", true, true, 3}, 150, 9);
 }
 
 TEST_CASE("no bound is below any member of its set: inputs of any sign, no biases") {
@@ -305,7 +310,8 @@ TEST_CASE("measured float32 drops stay below value plus arithmetic, in any order
     const auto& entry_list = all_bounds;
     std::vector<BoundValues> bounds;
     for (const auto& bound : entry_list) {
-      bounds.push_back(find_bound(bound).compute({net.network, net.data, set, true}));
+      const auto& entry = find_bound(bound);
+      bounds.push_back(entry.compute({net.network, net.data, set, true, checked_params(entry, {})}));
       REQUIRE(bounds.back().arithmetic.rows() == 8);
       REQUIRE(bounds.back().arithmetic.minCoeff() >= 0);
     }
@@ -380,7 +386,8 @@ TEST_CASE(
       }();
       const MatrixD single = logits(net.network, net.network.view(), net.data.images).cast<double>();
       for (const auto& bound : all_bounds) {
-        const auto values = find_bound(bound).compute({net.network, net.data, set, true});
+        const auto& entry = find_bound(bound);
+        const auto values = entry.compute({net.network, net.data, set, true, checked_params(entry, {})});
         for (Index n = 0; n < 10; ++n) {
           const auto y = net.data.labels[static_cast<std::size_t>(n)];
           for (Index j = 0; j < 4; ++j) {

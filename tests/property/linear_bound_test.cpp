@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <catch2/catch.hpp>
 
@@ -13,7 +14,8 @@ using namespace temblor::testing;
 namespace {
 
 MatrixD values(const std::string& bound, const Tiny& net, const ThreatSet& set) {
-  return find_bound(bound).compute({net.network, net.data, set}).value;
+  const auto& entry = find_bound(bound);
+  return entry.compute({net.network, net.data, set, false, checked_params(entry, {})}).value;
 }
 
 /// Largest drop of pair (label, j) over every corner of the set.
@@ -36,7 +38,7 @@ double worst_corner(const Tiny& net, const ThreatSet& set, Index n, Index j) {
 
 }  // namespace
 
-TEST_CASE("linear is never looser than interval, and far tighter on deeper networks") {
+TEST_CASE("alpha <= linear <= fast <= interval, and linear is far tighter on deeper networks") {
   double sum_linear = 0;
   double sum_interval = 0;
   for (std::uint32_t t = 0; t < 40; ++t) {
@@ -46,7 +48,11 @@ TEST_CASE("linear is never looser than interval, and far tighter on deeper netwo
     const auto linear = values("linear", net, set);
     const auto interval = values("interval", net, set);
     CHECK((linear.array() <= interval.array()).all());
-    CHECK((values("linear-fast", net, set).array() <= interval.array()).all());
+    const auto fast = values("linear-fast", net, set);
+    const auto alpha = values("linear-alpha", net, set);
+    CHECK((fast.array() <= interval.array()).all());
+    CHECK((linear.array() <= fast.array()).all());
+    CHECK((alpha.array() <= linear.array()).all());
     sum_linear += linear.sum();
     sum_interval += interval.sum();
   }
@@ -94,6 +100,29 @@ TEST_CASE("linear equals brute force where every unit stays active") {
       }
     }
   }
+}
+
+TEST_CASE("more steps find slopes that close in on the best ones") {
+  double sum_linear = 0;
+  std::map<std::string, double> sum;
+  for (std::uint32_t t = 0; t < 12; ++t) {
+    Stream stream(35, {5, t, 0});
+    const auto net = tiny(stream, {{8, 16, 16, 16, 4}, "relu", t % 2 == 0, t % 3 == 0, 5});
+    const auto set = linf_set(net.network, 0.02, parse_layers("all", net.network), t % 2 == 0);
+    const auto linear = values("linear", net, set);
+    const auto& entry = find_bound("linear-alpha");
+    for (const std::string steps : {"1", "10", "30", "300"}) {
+      const auto params = checked_params(entry, {{"linear-alpha", {{"steps", steps}}}});
+      const auto alpha = entry.compute({net.network, net.data, set, false, params}).value;
+      CHECK((alpha.array() <= linear.array()).all());
+      if (steps == "1") CHECK(alpha == linear);
+      sum[steps] += alpha.sum();
+    }
+    sum_linear += linear.sum();
+  }
+  CHECK(sum["30"] < 0.98 * sum_linear);
+  CHECK(sum["10"] - sum["30"] > 0);
+  CHECK(sum["30"] - sum["300"] < 0.01 * (sum_linear - sum["30"]));
 }
 
 TEST_CASE("linear refuses activations other than ReLU, with the reason") {

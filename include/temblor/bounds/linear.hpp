@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <temblor/bounds/backward.hpp>
 #include <temblor/bounds/bound.hpp>
 
 namespace temblor {
@@ -19,6 +20,16 @@ BoundValues linear_bound(const BoundContext& context);
 /// The same with hidden limits from interval propagation alone: for networks with two hidden layers the same
 /// values up to rounding, for deeper ones looser.
 BoundValues linear_fast_bound(const BoundContext& context);
+/// `linear` of one block of images, [count x classes].
+MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count);
+
+/// linear with the lower slopes alpha of every row sought by projected ascent (slopes.hpp): hidden limits
+/// from the third hidden layer on, side by side, then the margins, pair by pair (alpha-CROWN: Xu, Zhang,
+/// Wang, Wang, Jana, Lin, Hsieh, ICLR 2021; here with the derivative of the backward pass itself and exact in
+/// the weights). Parameter `steps`. Never looser than `linear`.
+BoundValues linear_alpha_bound(const BoundContext& context);
+std::vector<ParamSpec> linear_alpha_params();
+
 std::string refuses_linear(const Network& network, const ThreatSet& set);
 
 }  // namespace temblor

@@ -21,4 +21,8 @@ PairRows pair_rows(const BoxProblem& problem, Index first, Index begin, Index co
 /// a rise): a drop is this less the smallest perturbed margin. In exact arithmetic, rounded outward.
 MatrixD margins_before(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);
 
+/// Takes before - low, rounded up, into `value` [count x classes] where it is smaller; low(i) belongs to row
+/// i.
+void take_smaller_drops(const PairRows& rows, const MatrixD& before, const VectorD& low, MatrixD& value);
+
 }  // namespace temblor

@@ -1,0 +1,42 @@
+#include <temblor/bounds/linear.hpp>
+#include <temblor/bounds/pairs.hpp>
+#include <temblor/bounds/slopes.hpp>
+
+namespace temblor {
+namespace {
+
+MatrixD alpha_drops(const BoxProblem& problem, const Backward& backward, const SlopeSearch& search,
+                    Index first, Index count) {
+  MatrixD value = linear_drops(problem, backward, first, count);
+  // Without lines there are no slopes.
+  if (backward.hidden() < 2) return value;
+
+  const int last = static_cast<int>(problem.network.nodes().size()) - 1;
+  const Enclosures enclosures(problem, first, count, last);
+  Cases cases = backward.cases(problem.network, enclosures);
+  for (std::size_t m = 1; m < backward.hidden(); ++m) tighten_with_slopes(backward, m, cases, search);
+  const PairRows rows = pair_rows(problem, first, 0, count);
+  const Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
+  const VectorD low = best_minimum(backward, forms, backward.hidden() - 1, cases, search);
+  take_smaller_drops(rows, margins_before(problem, enclosures, first, count), low, value);
+  return value;
+}
+
+}  // namespace
+
+std::vector<ParamSpec> linear_alpha_params() {
+  return {{"steps", ParamType::integer, "30", "backward passes for each row; 1 leaves the slopes as they are",
+           "", 1, 100000}};
+}
+
+BoundValues linear_alpha_bound(const BoundContext& context) {
+  const SlopeSearch search{static_cast<int>(context.params.integer("steps"))};
+  return box_bound(context, BoundMaker([search](const BoxProblem& problem) -> BlockBound {
+                     return [search, backward = std::make_shared<const Backward>(problem)](
+                                const BoxProblem& own, Index first, Index count) {
+                       return alpha_drops(own, *backward, search, first, count);
+                     };
+                   }));
+}
+
+}  // namespace temblor
