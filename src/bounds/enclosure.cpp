@@ -107,16 +107,7 @@ MatrixD limits(const BoxProblem& problem, const BoundMaker& make) {
 
 }  // namespace
 
-BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
-  return box_bound(context, BoundMaker([&](const BoxProblem&) { return block; }));
-}
-
-BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
-  const auto& network = context.network;
-  BoundValues values;
-  values.value = limits({network, context.data, context.set.radius}, make);
-  if (!context.arithmetic) return values;
-
+Float32Boxes float32_boxes(const Network& network, const ThreatSet& set) {
   for (const auto& node : network.nodes()) {
     if (!std::isfinite(node.layer->float_error())) {
       usage_error("--arithmetic",
@@ -126,10 +117,12 @@ BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
     }
   }
   const auto layers = static_cast<std::size_t>(network.layers());
-  std::vector<std::optional<Radius>> rounded(layers), grown(layers);
+  Float32Boxes boxes;
+  boxes.rounded.resize(layers);
+  boxes.grown.resize(layers);
   for (std::size_t m = 0; m < layers; ++m) {
     const auto& weights = network.weights(static_cast<int>(m));
-    const auto& box = context.set.radius[m];
+    const auto& box = set.radius[m];
     const Index fan_in = weights.weight.cols();
     // fan_in products, their sum, the bias, and what a rank-one form of the perturbation adds.
     const double g = gamma32(fan_in + 4);
@@ -151,9 +144,23 @@ BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
         both.bias.array() += (1.0 + g) * box->bias_uniform;
       }
     }
-    rounded[m] = std::move(own);
-    grown[m] = std::move(both);
+    boxes.rounded[m] = std::move(own);
+    boxes.grown[m] = std::move(both);
   }
+  return boxes;
+}
+
+BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
+  return box_bound(context, BoundMaker([&](const BoxProblem&) { return block; }));
+}
+
+BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
+  const auto& network = context.network;
+  BoundValues values;
+  values.value = limits({network, context.data, context.set.radius}, make);
+  if (!context.arithmetic) return values;
+
+  const auto [rounded, grown] = float32_boxes(network, context.set);
   const MatrixD drop = limits({network, context.data, grown, true, false}, make);
   const MatrixD rise = limits({network, context.data, rounded, true, true}, make);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);

@@ -6,6 +6,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/bounds/bound.hpp>
 #include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/exact.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/norm.hpp>
@@ -40,6 +41,11 @@ std::vector<BoundEntry> make_table() {
        "linear with the lower slopes sought for every pair and hidden limit; never looser than linear",
        kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights", refuses_linear,
        linear_alpha_bound, linear_alpha_params()},
+      {"exact",
+       "the worst case itself, by branch and bound on unstable units; small networks or boxes (--set "
+       "exact.nodes, exact.gap)",
+       std::string(kSound) + "; met by a member of the set up to the gap where nodes suffice",
+       "theory, section 4b", refuses_linear, exact_bound, exact_params()},
   };
   for (const auto& entry : table) {
     ensure(!entry.name.empty() && !entry.help.empty() && !entry.guarantee.empty() &&

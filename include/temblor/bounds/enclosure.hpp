@@ -56,6 +56,13 @@ using BlockBound = std::function<MatrixD(const BoxProblem&, Index first, Index c
 /// Runs `block` on every block of images in parallel and collects its rows: [images x classes], 0 at the
 /// label.
 MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block);
+/// Boxes around the parameters that stand for float32 evaluation in any order of summation (theory, section
+/// 6), one a weighted layer: `rounded` for the base network, gamma abs(W); `grown` for the set's members, R +
+/// gamma (abs(W) + R). Usage error where nothing is known about a layer's rounding.
+struct Float32Boxes {
+  std::vector<std::optional<Radius>> rounded, grown;
+};
+Float32Boxes float32_boxes(const Network& network, const ThreatSet& set);
 /// The value of a bound and, when asked for, its arithmetic part (theory, section 6): the box grows by what
 /// float32 sums in any order amount to, R' = R + gamma (abs(W) + R), and the base network's own rounding,
 /// which is a member of the box gamma abs(W), may raise the pair margin it starts from. arithmetic = B(R') -

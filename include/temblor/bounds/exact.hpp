@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <temblor/bounds/bound.hpp>
+#include <temblor/perturb/perturbation.hpp>
+
+namespace temblor {
+
+struct ExactOptions {
+  double gap = 1e-6;            ///< limit and member found differ by at most gap (1 + drop)
+  std::int64_t nodes = 100000;  ///< subproblems a pair; 1: no branching
+  double seconds = 0;           ///< a pair; 0: no limit. With one, results depend on the machine
+  bool all_pairs = false;       ///< otherwise pairs are solved only as far as they can be an image's worst
+};
+
+struct ExactWorst {
+  BoundValues values;
+  SampleDelta worst;  ///< the member found with the lowest margin, for each image
+  MatrixD nodes;      ///< [images x classes]: subproblems solved
+  MatrixD open;       ///< [images x classes]: 1 where limit and member are further apart than the gap
+};
+
+/// The exact worst case (theory, section 4b): the weights are eliminated, and the lowest pair margin over the
+/// box is a mixed-integer linear program with one decision for each unstable unit behind the first moving
+/// layer. It is solved by branch and bound on these decisions: `value` is an upper limit of the worst drop,
+/// rounded outward, `attained` the drop of a member of the set. They meet up to `gap`, unless nodes or
+/// seconds run out.
+///
+/// Scope: chains of dense layers with ReLU between them; linf, relative and box sets; any layers, with and
+/// without biases; images of any sign.
+ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
+                       const ExactOptions& options);
+/// `params` as exact_params() has them.
+ExactOptions exact_options(const Params& params);
+std::vector<ParamSpec> exact_params();
+BoundValues exact_bound(const BoundContext& context);
+
+}  // namespace temblor

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <temblor/network/types.hpp>
+
+namespace temblor::exact {
+
+/// Linear programs over a box, min c^T x subject to lower <= (x, A x) <= upper, every limit finite, by the
+/// dual simplex method with bound flips (Fourer 1994; Maros, EJOR 2003) and steepest-edge prices (Forrest,
+/// Goldfarb, Math. Programming 1992) on a dense dictionary: a few hundred variables, where a whole pivot
+/// costs microseconds. Since all variables are boxed, every basis becomes dual feasible by flips: a solve
+/// starts from the basis of the last one, whatever limits or objective have changed since.
+///
+/// Nothing here is rigorous, and nothing has to be: duals() of any iterate, rounded or not, give a lower
+/// limit in Relaxation::limit(). Variables 0..n-1 are the columns, n..n+m-1 the rows. Costs are disturbed by
+/// some 1e-10 of their size, which ends ties.
+class BoxedLp {
+ public:
+  explicit BoxedLp(const MatrixD& rows);
+
+  Index columns() const { return columns_; }
+  Index rows() const { return rows_; }
+  void bound(Index variable, double lower, double upper);
+  void objective(const VectorD& cost);
+  /// Exchanges a nonbasic column for a row that is basic, when the entry is large enough.
+  void crash(Index column, Index row);
+  /// Of a column, in the present basis; 0 when it is basic.
+  double reduced_cost(Index column) const;
+
+  enum class End {
+    optimal,
+    above,   ///< the objective has passed `stop`
+    empty,   ///< no point meets the limits: duals() add the ray that shows it, up to `stop`
+    stalled  ///< out of pivots
+  };
+  End solve(double stop, Index most_pivots);
+
+  /// Multipliers of the rows [m]: the objective is (c - y A) x + y (A x).
+  void duals(VectorD& y) const;
+  double value(Index variable) const;
+  /// By how much the objective rises at least when a variable's limits shrink to [lower, upper]: one step of
+  /// the dual method (the penalties of Driebeek 1966). Valid after End::optimal.
+  double penalty(Index variable, double lower, double upper);
+  Index pivots() const { return pivots_; }
+
+ private:
+  struct Breakpoint {
+    double ratio;
+    double size;  ///< abs of the dictionary's entry
+    Index column;
+    bool operator<(const Breakpoint& other) const {
+      return ratio != other.ratio ? ratio > other.ratio : column > other.column;  // heap: least first
+    }
+  };
+  double* row(Index i) { return table_.data() + i * stride_; }
+  const double* row(Index i) const { return table_.data() + i * stride_; }
+  double resting(Index j) const;
+  void rest();
+  void breakpoints(Index i, double side);
+  bool step(Index i, double stop);
+  void pivot(Index i, Index j);
+  void refactor();
+  void set_costs();
+
+  MatrixD original_;
+  Index rows_, columns_, stride_;
+  std::vector<double>
+      table_;  ///< [rows + 1][stride]: basic = table * nonbasic; the last row is the objective
+  std::vector<double> fresh_;
+  std::vector<Index> basic_, nonbasic_;  ///< variables
+  std::vector<Index> place_;             ///< of a variable: row if >= 0, else -1 - column
+  std::vector<double> lower_, upper_;    ///< by variable
+  std::vector<char> high_;               ///< by column: rests at its upper limit
+  std::vector<double> basic_value_, weight_;
+  VectorD cost_;
+  std::vector<Breakpoint> heap_;
+  double objective_ = 0;
+  Index ray_ = -1;
+  double ray_step_ = 0;
+  Index pivots_ = 0, since_ = 0;
+};
+
+}  // namespace temblor::exact

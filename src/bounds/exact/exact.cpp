@@ -1,0 +1,359 @@
+#include "search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <temblor/bounds/exact.hpp>
+#include <temblor/bounds/interval.hpp>
+#include <temblor/bounds/linear.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace exact {
+namespace {
+
+constexpr Index limit_pivots = 200;  // of one program that tightens a hidden limit
+
+/// The margin rows of one label, rounded downward: margin >= cost(j) . z + constant(j) for z >= 0.
+struct Margins {
+  MatrixD cost;      ///< [classes x last hidden units]
+  VectorD constant;  ///< [classes]
+};
+
+/// A network and one box, as bounds see them.
+struct Side {
+  std::vector<Reach> hidden;
+  std::vector<Margins> margins;  ///< by label
+};
+
+Reach reach_of(const Weights& weights, const Radius* box) {
+  const MatrixD w = weights.weight.cast<double>();
+  MatrixD r = MatrixD::Constant(w.rows(), w.cols(), box != nullptr ? box->uniform : 0);
+  VectorD b = VectorD::Zero(w.rows());
+  VectorD s = VectorD::Zero(w.rows());
+  if (weights.bias.size() != 0) b = weights.bias.cast<double>();
+  if (box != nullptr) {
+    if (box->weight.size() != 0) r = box->weight;
+    s = box->bias.size() != 0 ? box->bias : VectorD::Constant(w.rows(), box->bias_uniform);
+  }
+  return {(w - r).binaryExpr(r, &below), (w + r).binaryExpr(r, &above), (b - s).binaryExpr(s, &below),
+          (b + s).binaryExpr(s, &above)};
+}
+
+Side side_of(const Network& network, const std::vector<std::optional<Radius>>& radius) {
+  Side side;
+  const int top = network.layers() - 1;
+  for (int m = 0; m < top; ++m) {
+    const auto& box = radius[static_cast<std::size_t>(m)];
+    side.hidden.push_back(reach_of(network.weights(m), box ? &*box : nullptr));
+  }
+  const auto& box = radius[static_cast<std::size_t>(top)];
+  for (std::int32_t y = 0; y < network.classes(); ++y) {
+    const auto rows = margin_rows(network.weights(top), box ? &*box : nullptr, y);
+    MatrixD r = MatrixD::Constant(rows.weight.rows(), rows.weight.cols(), rows.radius.uniform);
+    VectorD s = VectorD::Constant(rows.weight.rows(), rows.radius.bias_uniform);
+    if (rows.radius.weight.size() != 0) r = rows.radius.weight;
+    if (rows.radius.bias.size() != 0) s = rows.radius.bias;
+    // Differences of two rows round once more: sizes are those of the rows themselves.
+    const double most = network.weights(top).weight.cast<double>().cwiseAbs().maxCoeff();
+    const MatrixD size = r.array() + 2 * most;
+    side.margins.push_back({(rows.weight - r).binaryExpr(size, &below),
+                            (rows.bias - s).binaryExpr(VectorD(s + rows.bias.cwiseAbs()), &below)});
+  }
+  return side;
+}
+
+/// Limits of the hidden layers of a block of images, by interval propagation.
+std::vector<Interval> hidden_limits(const Network& network, const Enclosures& enclosures) {
+  std::vector<Interval> limits;
+  for (int m = 0; m + 1 < network.layers(); ++m) limits.push_back(enclosures.moved(network.node_of(m)));
+  return limits;
+}
+
+/// What all images share.
+struct Task {
+  const Network& network;
+  const Dataset& data;
+  std::vector<const std::vector<std::optional<Radius>>*> radius;  ///< by reading
+  std::vector<Side> sides;
+  Chain chain;
+  std::size_t base;  ///< the first hidden layer that moves, or the last one
+  const ExactOptions& options;
+};
+
+std::size_t base_of(const Network& network, const std::vector<std::optional<Radius>>& radius) {
+  const auto hidden = static_cast<std::size_t>(network.layers() - 1);
+  for (std::size_t m = 0; m < hidden; ++m) {
+    if (radius[m] && !radius[m]->zero()) return m;
+  }
+  return hidden - 1;
+}
+
+/// Results of one image.
+struct Row {
+  std::vector<VectorD> lower;  ///< by reading and class: lower limit of the pair margin
+  VectorD attained;            ///< by class: upper limit of the margin of the member found
+  VectorD nodes, open;
+  std::vector<VectorD> worst;
+};
+
+class Image {
+ public:
+  Image(const Task& task, std::vector<Reading> readings, Index n)
+      : task_(&task),
+        readings_(std::move(readings)),
+        members_(task.chain, task.base, task.data.images.row(n).transpose().cast<double>()),
+        label_(task.data.labels[static_cast<std::size_t>(n)]) {}
+
+  Row run(const VectorD& nominal) {
+    const std::size_t hidden = task_->chain.hidden();
+    for (std::size_t m = task_->base + 2; m < hidden; ++m) tighten(readings_, task_->base, m, limit_pivots);
+    const Relaxation relaxation(readings_, task_->base, hidden - 1);
+    const Index classes = nominal.size();
+    Row row;
+    row.lower.assign(readings_.size(), VectorD::Zero(classes));
+    row.attained = VectorD::Zero(classes);
+    row.nodes = row.open = VectorD::Zero(classes);
+    std::vector<Index> order;
+    const auto label = static_cast<std::size_t>(label_);
+    for (Index j = 0; j < classes; ++j) {
+      if (j == label_) continue;
+      order.push_back(j);
+      const VectorD y = relaxation.backward(relaxation.spread(task_->sides[0].margins[label].cost.row(j)));
+      for (std::size_t q = 0; q < readings_.size(); ++q) {
+        const Margins& margins = task_->sides[q].margins[label];
+        const Program& program = relaxation.programs()[q];
+        const double low = Relaxation::limit(program, relaxation.spread(margins.cost.row(j)), program.lower,
+                                             program.upper, y);
+        row.lower[q](j) = below(low + margins.constant(j), std::abs(low));
+      }
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](Index a, Index b) { return row.lower[0](a) < row.lower[0](b); });
+    BoxedLp lp = relaxation.start(relaxation.spread(task_->sides[0].margins[label].cost.row(order.front())));
+    double lowest = std::numeric_limits<double>::infinity();
+    for (const Index j : order) {
+      members_.aim(label_, static_cast<std::int32_t>(j));
+      SearchOptions options{task_->options.gap, task_->options.nodes, task_->options.seconds};
+      if (!task_->options.all_pairs) options.enough = lowest;
+      std::vector<VectorD> costs;
+      std::vector<double> constants;
+      for (const Side& side : task_->sides) {
+        costs.push_back(relaxation.spread(side.margins[label].cost.row(j)));
+        constants.push_back(side.margins[label].constant(j));
+      }
+      Search search(relaxation, lp, members_, task_->base, nominal(j), options);
+      std::vector<double> known;
+      for (const auto& lower : row.lower) known.push_back(lower(j));
+      const Found found = search.run(costs, constants, known);
+      for (std::size_t q = 0; q < readings_.size(); ++q) row.lower[q](j) = std::max(known[q], found.lower[q]);
+      row.nodes(j) = static_cast<double>(found.nodes);
+      row.open(j) = found.closed ? 0 : 1;
+      row.attained(j) = nominal(j);
+      if (found.slack.empty()) continue;
+      members_.load(found.slack);
+      row.attained(j) = members_.margin_above();
+      if (row.attained(j) < lowest) {
+        lowest = row.attained(j);
+        row.worst = found.slack;
+      }
+    }
+    return row;
+  }
+
+ private:
+  const Task* task_;
+  std::vector<Reading> readings_;
+  Members members_;
+  std::int32_t label_;
+};
+
+}  // namespace
+}  // namespace exact
+
+namespace {
+
+ExactWorst empty_worst(const Network& network, const Dataset& data, const ThreatSet& set) {
+  const Index images = data.size();
+  ExactWorst result;
+  result.values.value = MatrixD::Zero(images, network.classes());
+  result.values.attained = result.nodes = result.open = result.values.value;
+  result.worst.set = set;
+  result.worst.slack.resize(static_cast<std::size_t>(network.layers()));
+  for (const int m : set.layers) {
+    Matrix& slack = result.worst.slack[static_cast<std::size_t>(m)];
+    slack = Matrix::Zero(images, network.weights(m).weight.rows());
+    if (m + 1 < network.layers()) continue;
+    // The logits: the label's goes down, all others up.
+    slack.setOnes();
+    for (Index n = 0; n < images; ++n) slack(n, data.labels[static_cast<std::size_t>(n)]) = -1;
+  }
+  return result;
+}
+
+/// How much float32 evaluation of the base network may raise its pair margins: `linear` over the box
+/// `rounded` of float32_boxes, [images x classes].
+MatrixD linear_rise(const Network& network, const Dataset& data,
+                    const std::vector<std::optional<Radius>>& rounded) {
+  const BoxProblem problem{network, data, rounded, true, true};
+  const Backward backward(problem);
+  const MatrixD rise = over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
+    return linear_drops(own, backward, first, count);
+  });
+  return rise.unaryExpr([](double limit) {
+    return std::isnan(limit) ? std::numeric_limits<double>::infinity() : std::max(0.0, limit);
+  });
+}
+
+/// Intervals are exact for one layer.
+ExactWorst one_layer(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic) {
+  ExactWorst result = empty_worst(network, data, set);
+  const MatrixD none = result.values.attained;
+  result.values = interval_bound({network, data, set, arithmetic, {}});
+  result.values.attained = none;
+  const exact::Chain chain(network, set.radius);
+  const auto& layer = chain.layers.front();
+  for (Index n = 0; n < data.size(); ++n) {
+    const auto label = data.labels[static_cast<std::size_t>(n)];
+    const VectorD reach = layer.reach(data.images.row(n).transpose().cast<double>().cwiseAbs());
+    for (Index j = 0; j < reach.size(); ++j) {
+      if (j == label) continue;
+      result.values.attained(n, j) = (reach(label) + reach(j)) * (1 - gamma64(layer.weight.cols() + 8));
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
+                       const ExactOptions& options) {
+  using namespace exact;
+  if (network.layers() == 1) return one_layer(network, data, set, arithmetic);
+  Task task{network, data, {&set.radius}, {}, Chain(network, set.radius), base_of(network, set.radius),
+            options};
+  Float32Boxes boxes;
+  if (arithmetic) {
+    boxes = float32_boxes(network, set);
+    task.radius.push_back(&boxes.grown);
+    task.base = std::min(task.base, base_of(network, boxes.grown));
+  }
+  for (const auto* radius : task.radius) task.sides.push_back(side_of(network, *radius));
+  const Index images = data.size();
+  const Index classes = network.classes();
+  ExactWorst result = empty_worst(network, data, set);
+  MatrixD grown = MatrixD::Zero(arithmetic ? images : 0, classes);
+  const Index block = bound_block(network);
+  const int last = static_cast<int>(network.nodes().size()) - 1;
+  for (Index first = 0; first < images; first += block) {
+    const Index count = std::min(block, images - first);
+    std::vector<std::vector<Interval>> limits;
+    MatrixD before_low(count, classes), before_high(count, classes);
+    for (std::size_t q = 0; q < task.radius.size(); ++q) {
+      const Enclosures enclosures({network, data, *task.radius[q], q > 0}, first, count, last);
+      limits.push_back(hidden_limits(network, enclosures));
+      if (q > 0) continue;
+      const Interval& nominal = enclosures.nominal(network.nodes().back().inputs.front());
+      for (Index n = 0; n < count; ++n) {
+        const auto rows = margin_rows(network.weights(network.layers() - 1), nullptr,
+                                      data.labels[static_cast<std::size_t>(first + n)]);
+        Interval margin;
+        affine_interval(rows.weight, rows.bias, nullptr, {nominal.lower.row(n), nominal.upper.row(n)},
+                        margin);
+        before_low.row(n) = margin.lower;
+        before_high.row(n) = margin.upper;
+      }
+    }
+    tbb::this_task_arena::isolate([&] {
+      tbb::parallel_for(Index{0}, count, [&](Index n) {
+        std::vector<Reading> readings;
+        for (std::size_t q = 0; q < task.sides.size(); ++q) {
+          Reading reading{&task.sides[q].hidden, {}};
+          for (const Interval& layer : limits[q]) {
+            reading.limits.push_back({layer.lower.row(n).transpose(), layer.upper.row(n).transpose()});
+          }
+          readings.push_back(std::move(reading));
+        }
+        const Index at = first + n;
+        const auto label = data.labels[static_cast<std::size_t>(at)];
+        const Row row = Image(task, std::move(readings), at).run(before_high.row(n).transpose());
+        for (Index j = 0; j < classes; ++j) {
+          if (j == label) continue;
+          result.values.value(at, j) =
+              std::max(0.0, above(before_high(n, j) - row.lower[0](j), std::abs(row.lower[0](j))));
+          result.values.attained(at, j) =
+              std::max(0.0, below(before_low(n, j) - row.attained(j), std::abs(row.attained(j))));
+          if (arithmetic) {
+            grown(at, j) = above(before_high(n, j) - row.lower[1](j), std::abs(row.lower[1](j)));
+          }
+          result.nodes(at, j) = row.nodes(j);
+          result.open(at, j) = row.open(j);
+        }
+        if (row.worst.empty()) return;
+        for (const int m : set.layers) {
+          const auto at_layer = static_cast<std::size_t>(m);
+          if (at_layer < row.worst.size()) {
+            result.worst.slack[at_layer].row(at) = row.worst[at_layer].transpose().cast<float>();
+          }
+        }
+      });
+    });
+  }
+  if (arithmetic) {
+    const MatrixD rise = linear_rise(network, data, boxes.rounded);
+    result.values.arithmetic =
+        ((grown - result.values.value).cwiseMax(0.0) + rise + 0x1p-50 * result.values.value) * (1 + 0x1p-50);
+    for (Index n = 0; n < images; ++n) {
+      result.values.arithmetic(n, data.labels[static_cast<std::size_t>(n)]) = 0;
+    }
+  }
+  return result;
+}
+
+BoundValues exact_bound(const BoundContext& context) {
+  return exact_worst(context.network, context.data, context.set, context.arithmetic,
+                     exact_options(context.params))
+      .values;
+}
+
+ExactOptions exact_options(const Params& params) {
+  if (params.values().empty()) return {};
+  return {params.real("gap"), params.integer("nodes"), params.real("seconds"), params.text("pairs") == "all"};
+}
+
+std::vector<ParamSpec> exact_params() {
+  return {
+      {.name = "gap",
+       .type = ParamType::real,
+       .initial = "1e-6",
+       .help = "limit and drop attained differ by at most gap (1 + drop)",
+       .least = 1e-9,
+       .most = 1},
+      {.name = "nodes",
+       .type = ParamType::integer,
+       .initial = "100000",
+       .help = "subproblems a pair of classes; then the bracket reached so far",
+       .least = 1,
+       .most = 1e9},
+      {.name = "seconds",
+       .type = ParamType::real,
+       .initial = "0",
+       .help = "time a pair; 0: no limit. With one, results depend on the machine and its load",
+       .unit = "s",
+       .least = 0,
+       .most = 1e9},
+      {.name = "pairs",
+       .type = ParamType::choice,
+       .initial = "worst",
+       .help = "worst: pairs of classes only as far as they can be an image's lowest margin; all: each to "
+               "the gap",
+       .choices = {"worst", "all"}},
+  };
+}
+
+}  // namespace temblor

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <temblor/bounds/enclosure.hpp>
+
+namespace temblor::exact {
+
+/// A chain of dense layers and the box around it, in double.
+struct Chain {
+  struct Layer {
+    MatrixD weight;   ///< [units x inputs]
+    MatrixD columns;  ///< its transposed
+    VectorD bias;     ///< [units]
+    double uniform;   ///< R where it is the same for every weight
+    MatrixD radius;   ///< R otherwise [units x inputs]
+    MatrixD radius_columns;
+    VectorD slack;                             ///< r [units]
+    bool moves;                                ///< whether the box has any width here
+    VectorD reach(const VectorD& size) const;  ///< R size + r, size >= 0
+  };
+  std::vector<Layer> layers;
+
+  Chain(const Network& network, const std::vector<std::optional<Radius>>& radius);
+  std::size_t hidden() const { return layers.size() - 1; }
+};
+
+/// Members of the box as one image sees them: a slack s in [-1, 1] a hidden unit (theory, section 4b), kept
+/// as float, and the search for those with a low pair margin f^{yj}. Slack of the last hidden layer and of
+/// the logits is always the best: their signs are known.
+class Members {
+ public:
+  /// Layers before `base` do not move.
+  Members(const Chain& chain, std::size_t base, const VectorD& image);
+  void aim(std::int32_t label, std::int32_t rival);
+
+  /// The member whose activations are as close as can be to wanted(layer)(unit); unit by unit, upward.
+  /// Layer by layer one vector, from the base layer on; 0 means off. Returns the pair margin.
+  double follow(const std::vector<VectorD>& wanted);
+  /// Moves one unit at a time to another end while that lowers the margin. Returns it.
+  double polish(int sweeps);
+  double margin() const { return margin_; }
+  /// An upper limit on the pair margin of the present member in exact arithmetic.
+  double margin_above() const;
+  /// By hidden layer; for the last hidden layer the best signs. Layers that do not move have 0.
+  std::vector<VectorD> slack() const { return slack_; }
+  /// Upper limit on the unperturbed pair margin minus the exact one, and on that of any member: rounding.
+  void load(const std::vector<VectorD>& slack);
+
+ private:
+  double finish(std::size_t layer, const VectorD& centre, const VectorD& reach, bool keep);
+  double forward(std::size_t from, bool keep);
+  double try_end(std::size_t layer, Index unit, double end, bool keep);
+
+  const Chain* chain_;
+  std::size_t base_;
+  std::size_t last_;  ///< the last hidden layer
+  VectorD before_;    ///< activations that enter the base layer
+  VectorD before_error_;
+  VectorD cost_;  ///< on the last hidden activations
+  double constant_ = 0;
+  std::int32_t label_ = 0, rival_ = 0;
+  std::vector<VectorD> slack_, centre_, reach_, active_;
+  double margin_ = 0;
+  mutable VectorD scratch_centre_, scratch_reach_;
+};
+
+}  // namespace temblor::exact

@@ -1,0 +1,175 @@
+#include "search.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <queue>
+
+namespace temblor::exact {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr Index most_pivots = 4000;
+constexpr double off_by = 1e-8;  // by how much an activation may exceed its ReLU and still count as exact
+
+}  // namespace
+
+Search::Search(const Relaxation& relaxation, BoxedLp& lp, Members& members, std::size_t base,
+               double drop_from, const SearchOptions& options)
+    : relaxation_(&relaxation),
+      lp_(&lp),
+      members_(&members),
+      base_(base),
+      drop_from_(drop_from),
+      options_(options),
+      state_(relaxation.units().size(), State::free) {
+  for (const Program& program : relaxation.programs()) {
+    lower_.push_back(program.lower);
+    upper_.push_back(program.upper);
+  }
+}
+
+void Search::set(std::size_t unit, State state) {
+  if (state_[unit] == state) return;
+  state_[unit] = state;
+  const Unit& at = relaxation_->units()[unit];
+  const Index row = lp_->columns() + at.above;
+  for (std::size_t q = 0; q < lower_.size(); ++q) {
+    const Program& program = relaxation_->programs()[q];
+    upper_[q](at.column) = state == State::off ? 0 : program.upper(at.column);
+    lower_[q](at.column) = state == State::off ? 0 : program.lower(at.column);
+    upper_[q](row) = state == State::on ? program.above[unit].on : program.above[unit].open;
+  }
+  lp_->bound(at.column, lower_[0](at.column), upper_[0](at.column));
+  lp_->bound(row, lower_[0](row), upper_[0](row));
+}
+
+void Search::go_to(Index node) {
+  std::vector<State> wanted(state_.size(), State::free);
+  for (Index at = node; at >= 0; at = tree_[static_cast<std::size_t>(at)].parent) {
+    const Node& step = tree_[static_cast<std::size_t>(at)];
+    if (step.unit >= 0) wanted[static_cast<std::size_t>(step.unit)] = step.state;
+  }
+  for (std::size_t k = 0; k < wanted.size(); ++k) set(k, wanted[k]);
+}
+
+/// A member from the activations of the program's solution.
+void Search::improve(Found& found) {
+  std::vector<VectorD> wanted(members_->slack().size() - base_);
+  for (std::size_t m = 0; m < wanted.size(); ++m) {
+    wanted[m] = VectorD::Zero(members_->slack()[base_ + m].size());
+    for (Index k = 0; k < wanted[m].size(); ++k) {
+      const Index column = relaxation_->column(base_ + m, k);
+      if (column >= 0) wanted[m](k) = lp_->value(column);
+    }
+  }
+  double margin = members_->follow(wanted);
+  if (margin < found.upper + 0.02 * (drop_from_ - found.upper)) margin = members_->polish(4);
+  if (margin >= found.upper) return;
+  found.upper = margin;
+  found.slack = members_->slack();
+}
+
+Search::Choice Search::choose(double room) {
+  Choice choice;
+  double best = -1;
+  for (std::size_t k = 0; k < state_.size(); ++k) {
+    const Unit& unit = relaxation_->units()[k];
+    if (unit.chord < 0 || state_[k] != State::free) continue;
+    const Program& program = relaxation_->programs().front();
+    const Index row = lp_->columns() + unit.above;
+    const double on = program.above[k].on;
+    const double excess = std::min(lp_->value(unit.column), lp_->value(row) - on);
+    if (excess <= off_by) continue;
+    const double off = std::min(room, lp_->penalty(unit.column, 0, 0));
+    const double active = std::min(room, lp_->penalty(row, program.lower(row), on));
+    const double score = std::max(off, 1e-7 * room) * std::max(active, 1e-7 * room) + 1e-12 * excess;
+    if (score > best) {
+      best = score;
+      choice = {static_cast<Index>(k), active < off};
+    }
+  }
+  return choice;
+}
+
+Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& constants,
+                  const std::vector<double>& known) {
+  const auto started = std::chrono::steady_clock::now();
+  Found found{std::vector<double>(costs.size(), infinity), infinity, {}, 0, true};
+  lp_->objective(costs.front());
+  tree_.clear();
+  tree_.push_back({-1, -1, State::free, known});
+  using Entry = std::pair<double, Index>;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
+  const auto gap = [&] {
+    return options_.gap * (1 + std::max(0.0, drop_from_ - std::min(found.upper, drop_from_)));
+  };
+  const auto ceiling = [&] { return std::min(found.upper - gap(), options_.enough); };
+  const auto close = [&](const std::vector<double>& lower) {
+    for (std::size_t q = 0; q < lower.size(); ++q) found.lower[q] = std::min(found.lower[q], lower[q]);
+  };
+  VectorD y;
+  Index next = 0;
+  while (true) {
+    if (next < 0) {
+      if (open.empty()) break;
+      next = open.top().second;
+      open.pop();
+    }
+    const auto at = static_cast<std::size_t>(next);
+    if (tree_[at].lower.front() >= ceiling()) {
+      close(tree_[at].lower);
+      next = -1;
+      continue;
+    }
+    const bool late =
+        options_.seconds > 0 &&
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() > options_.seconds;
+    if ((found.nodes >= options_.nodes || late) && found.nodes > 0) {
+      found.closed = false;
+      close(tree_[at].lower);
+      next = -1;
+      continue;
+    }
+    ++found.nodes;
+    go_to(next);
+    const double stop =
+        std::min(found.upper - 0.5 * gap(), options_.enough + 0.5 * gap()) - constants.front();
+    const auto end = lp_->solve(stop, most_pivots);
+    lp_->duals(y);
+    for (std::size_t q = 0; q < costs.size(); ++q) {
+      const double limit = Relaxation::limit(relaxation_->programs()[q], costs[q], lower_[q], upper_[q], y);
+      double& lower = tree_[at].lower[q];
+      lower = std::max(lower, below(limit + constants[q], std::abs(limit)));
+    }
+    if (end == BoxedLp::End::optimal) improve(found);
+    const double room = ceiling() - tree_[at].lower.front();
+    if (room <= 0) {
+      close(tree_[at].lower);
+      next = -1;
+      continue;
+    }
+    const Choice choice = choose(room);
+    if (choice.unit < 0) {
+      found.closed = false;
+      close(tree_[at].lower);
+      next = -1;
+      continue;
+    }
+    const Index parent = next;
+    for (const bool on : {choice.on_first, !choice.on_first}) {
+      const auto child = static_cast<Index>(tree_.size());
+      tree_.push_back(
+          {parent, choice.unit, on ? State::on : State::off, tree_[static_cast<std::size_t>(parent)].lower});
+      if (on == choice.on_first) {
+        next = child;
+      } else {
+        open.emplace(tree_.back().lower.front(), child);
+      }
+    }
+  }
+  for (std::size_t k = 0; k < state_.size(); ++k) set(k, State::free);
+  return found;
+}
+
+}  // namespace temblor::exact

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "member.hpp"
+#include "relaxation.hpp"
+
+#include <chrono>
+#include <limits>
+#include <vector>
+
+namespace temblor::exact {
+
+struct SearchOptions {
+  double gap = 1e-6;  ///< the search ends when limit and member differ by less than gap (1 + drop)
+  Index nodes = 100000;
+  double seconds = 0;  ///< 0: no limit
+  /// Nothing below this margin is of interest: nodes above it are closed.
+  double enough = std::numeric_limits<double>::infinity();
+};
+
+/// What a search found about the lowest pair margin of the box.
+struct Found {
+  std::vector<double> lower;  ///< by reading: no member's margin is lower
+  double upper;               ///< margin of `slack`, in double
+  std::vector<VectorD> slack;
+  Index nodes = 0;
+  bool closed = true;  ///< within the gap
+};
+
+/// Branch and bound on the signs of unstable units. `lp` holds relaxation.programs().front(); costs and
+/// constants by reading: the margin is cost^T x + constant. Nodes with the lowest limit first, children
+/// before all others.
+class Search {
+ public:
+  Search(const Relaxation& relaxation, BoxedLp& lp, Members& members, std::size_t base, double drop_from,
+         const SearchOptions& options);
+  /// `known`: lower limits of the margin, by reading.
+  Found run(const std::vector<VectorD>& costs, const std::vector<double>& constants,
+            const std::vector<double>& known);
+
+ private:
+  enum class State : char { free, off, on };
+  struct Node {
+    Index parent;
+    Index unit;
+    State state;
+    std::vector<double> lower;
+  };
+  struct Choice {
+    Index unit = -1;
+    bool on_first = false;
+  };
+  void set(std::size_t unit, State state);
+  void go_to(Index node);
+  void improve(Found& found);
+  Choice choose(double room);
+
+  const Relaxation* relaxation_;
+  BoxedLp* lp_;
+  Members* members_;
+  std::size_t base_;
+  double drop_from_;
+  SearchOptions options_;
+  std::vector<State> state_;
+  std::vector<VectorD> lower_, upper_;  ///< limits of the programs at the node at hand
+  std::vector<Node> tree_;
+};
+
+}  // namespace temblor::exact
