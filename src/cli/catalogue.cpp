@@ -9,6 +9,7 @@
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/network/layer.hpp>
+#include <temblor/train/loss.hpp>
 
 namespace temblor::cli {
 namespace {
@@ -153,17 +154,29 @@ Json layers() {
   return all;
 }
 
+Json losses() {
+  Json all = Json::array();
+  for (const auto& entry : loss_table()) {
+    Json params = Json::array();
+    for (const auto& spec : entry.params) params.push_back(param_json(spec));
+    all.push_back({{"name", entry.name},
+                   {"help", entry.help},
+                   {"source", entry.source},
+                   {"example", "temblor train --dataset fashion-mnist --arch 784-128-64-32-10 " +
+                                   entry.example + " -o net.h5"},
+                   {"parameters", params}});
+  }
+  return all;
+}
+
 struct Catalogue {
   std::string name;
   Json (*make)();
 };
 
 const std::vector<Catalogue>& catalogues() {
-  static const std::vector<Catalogue> all = {{"attacks", attacks},
-                                             {"bounds", bounds},
-                                             {"formats", formats},
-                                             {"datasets", datasets},
-                                             {"layers", layers}};
+  static const std::vector<Catalogue> all = {{"attacks", attacks},   {"bounds", bounds}, {"formats", formats},
+                                             {"datasets", datasets}, {"layers", layers}, {"losses", losses}};
   return all;
 }
 

@@ -101,7 +101,8 @@ Json chosen(const Json& table, const std::string& table_name, const std::string&
     if (entry.at("name") == name) return Json::array({entry});
     names.push_back(entry.at("name").get<std::string>());
   }
-  unknown_name(table_name.substr(0, table_name.size() - 1), name, names);
+  const std::size_t ending = table_name.ends_with("sses") ? 2 : 1;
+  unknown_name(table_name.substr(0, table_name.size() - ending), name, names);
 }
 
 int run_list(const Arguments& arguments, const Streams& streams) {
@@ -126,7 +127,7 @@ int run_list(const Arguments& arguments, const Streams& streams) {
 Subcommand list_command() {
   return {
       .name = "list",
-      .help = "the attacks, bounds, formats, datasets or layers there are",
+      .help = "the attacks, bounds, formats, datasets, layers or losses there are",
       .details =
           "Prints one of the tables that temblor is made of: every entry with what it does, its parameters, "
           "units, ranges and defaults, its source and an example. Tables: " +
@@ -135,7 +136,7 @@ Subcommand list_command() {
           "parameters by --set NAME=VALUE; a bound's parameters by --set BOUND.NAME=VALUE, or in a "
           "spec under [bounds.NAME].",
       .examples = {"temblor list attacks", "temblor list attacks bit-flip", "temblor list formats --json"},
-      .positionals = {{"TABLE", "attacks, bounds, formats, datasets or layers", true},
+      .positionals = {{"TABLE", "attacks, bounds, formats, datasets, layers or losses", true},
                       {"NAME", "only the entry of this name", false}},
       .options = {{.name = "json", .value = "", .help = "as JSON: an array with one object an entry"}},
       .run = run_list};

@@ -13,6 +13,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/campaign/interrupt.hpp>
+#include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
 #include <temblor/cli/output.hpp>
@@ -45,13 +46,13 @@ std::vector<std::pair<ParamSpec, std::string>> plugin_params() {
   std::vector<std::pair<ParamSpec, std::string>> all;
   const auto add = [&](const std::string& owner, const std::vector<ParamSpec>& specs) {
     for (const auto& spec : specs) {
-      const std::string of = owner + ": " + spec.initial;
+      const std::string of = owner + ": " + (spec.choices.empty() ? spec.initial : join(spec.choices, " | "));
       const auto same =
           std::find_if(all.begin(), all.end(), [&](const auto& p) { return p.first.name == spec.name; });
       if (same == all.end()) {
         all.emplace_back(spec, of);
       } else {
-        same->second += ", " + of;
+        same->second += "; " + of;
       }
     }
   };
@@ -71,6 +72,22 @@ Given given_of(const Arguments& arguments, const Table& table) {
     }
   }
   return given;
+}
+
+/// Parameters of the loss: by the options of their names, or by --set.
+Given loss_params(const Arguments& arguments) {
+  Given given = given_of(arguments, loss_table());
+  for (const auto& [name, value] : assignments(arguments.all("set"))) {
+    if (!given.emplace(name, value).second) {
+      usage_error("--set " + name, "--" + name + " is given as well", "leave one out");
+    }
+  }
+  return given;
+}
+
+std::string placeholder(const ParamSpec& spec) {
+  if (spec.type == ParamType::integer) return "N";
+  return spec.type == ParamType::choice ? "NAME" : "REAL";
 }
 
 template <class Table>
@@ -101,7 +118,7 @@ TrainingPlan plan_of(const Arguments& arguments) {
   plan.batch = static_cast<Index>(parse_integer(arguments.required("batch"), "--batch", 1, 1 << 30));
   plan.seed = static_cast<std::uint64_t>(parse_integer(arguments.required("seed"), "--seed", 0));
   const LossEntry& loss = find_loss(plan.loss = arguments.required("loss"));
-  plan.loss_params = Params("loss '" + loss.name + "'", loss.params, given_of(arguments, loss_table()));
+  plan.loss_params = Params("loss '" + loss.name + "'", loss.params, loss_params(arguments));
   const OptimizerEntry& optimizer = find_optimizer(plan.optimizer = arguments.required("optimizer"));
   plan.optimizer_params =
       Params("optimizer '" + optimizer.name + "'", optimizer.params, given_of(arguments, optimizer_table()));
@@ -259,6 +276,10 @@ Subcommand train_command() {
       {.name = "batch", .value = "N", .help = "images a step", .initial = "128"},
       {.name = "seed", .value = "N", .help = "of initial weights and of the order of images", .initial = "1"},
       {.name = "loss", .value = "NAME", .help = names_of(loss_table()), .initial = "cross-entropy"},
+      {.name = "set",
+       .value = "NAME=VALUE",
+       .help = "parameter of the loss ('temblor list losses'), as the option of that name",
+       .repeat = true},
       {.name = "optimizer", .value = "NAME", .help = names_of(optimizer_table()), .initial = "adam"},
       {.name = "lr", .value = "REAL", .help = "learning rate at the start"},
       {.name = "schedule",
@@ -278,9 +299,8 @@ Subcommand train_command() {
     if (option.name == "lr") option.help += " (default by optimizer: " + join(rates, ", ") + ")";
   }
   for (const auto& [spec, owners] : plugin_params()) {
-    options.push_back({.name = spec.name,
-                       .value = spec.type == ParamType::integer ? "N" : "REAL",
-                       .help = spec.help + " (" + owners + ")"});
+    options.push_back(
+        {.name = spec.name, .value = placeholder(spec), .help = spec.help + " (" + owners + ")"});
   }
   return {.name = "train",
           .help = "train a network on a data set",
@@ -297,6 +317,8 @@ Subcommand train_command() {
                "temblor train --dataset fashion-mnist --arch 784-64-10 --activation tanh --optimizer sgd "
                "--lr 0.1 "
                "--momentum 0.8 -o tanh.h5",
+               "temblor train --dataset fashion-mnist --arch 784-128-64-32-10 --no-bias --loss margin-robust "
+               "--eps 0.001 --lambda 0.01 --mu 0.0001 -o robust.h5",
                "temblor train --dataset synthetic:classes=3,features=8,n=900 --arch 8-16-3 -o blobs.h5"},
           .positionals = {},
           .options = std::move(options),

@@ -58,7 +58,15 @@ Matrix logits(const Network& network, const WeightView& weights, const Matrix& i
 
 void backward(const Network& network, const WeightView& weights, const Matrix& images,
               const Activations& activations, const Matrix& grad_logits, std::span<Weights* const> grads) {
+  std::vector<Matrix> grad_outputs(network.nodes().size());
+  grad_outputs.back() = grad_logits;
+  backward(network, weights, images, activations, std::move(grad_outputs), grads);
+}
+
+void backward(const Network& network, const WeightView& weights, const Matrix& images,
+              const Activations& activations, std::vector<Matrix> grad, std::span<Weights* const> grads) {
   const auto& nodes = network.nodes();
+  ensure(grad.size() == nodes.size(), "one gradient a node");
   // A node needs its output's gradient when it or anything before it on the way has wanted parameters.
   std::vector<bool> needed(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -67,8 +75,6 @@ void backward(const Network& network, const WeightView& weights, const Matrix& i
     for (const int input : node.inputs)
       needed[i] = needed[i] || (input >= 0 && needed[static_cast<std::size_t>(input)]);
   }
-  std::vector<Matrix> grad(nodes.size());
-  grad.back() = grad_logits;
   for (std::size_t i = nodes.size(); i-- > 0;) {
     const Network::Node& node = nodes[i];
     if (!needed[i] || grad[i].size() == 0) continue;

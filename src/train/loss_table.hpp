@@ -8,5 +8,6 @@ namespace temblor {
 
 // One factory a file in src/train/losses.
 std::unique_ptr<Loss> make_cross_entropy(const Params& params);
+std::unique_ptr<Loss> make_margin_robust(const Params& params);
 
 }  // namespace temblor

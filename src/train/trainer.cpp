@@ -40,12 +40,15 @@ void add_slots(std::span<Slot> slots, const Values& values_of) {
 
 }  // namespace
 
-struct Trainer::State {
+struct Trainer::State final : Batch {
   State(const Network& start, const Dataset& images, TrainingPlan given)
       : network(start), data(&images), plan(std::move(given)), schedule(&find_schedule(plan.schedule)) {
     for (int layer = 0; layer < network.layers(); ++layer) parameters.push_back(network.weights(layer));
     for (const Weights& layer : parameters) view.push_back(&layer);
     loss = find_loss(plan.loss).make(plan.loss_params);
+    if (const auto why = loss->refuses(network); !why.empty()) {
+      usage_error("loss '" + plan.loss + "' on this network", why, "choose another loss or network");
+    }
     optimizer = find_optimizer(plan.optimizer).make(plan.optimizer_params, parameters);
     plan.batch = std::min(plan.batch, data->size());
     const Index blocks = (plan.batch + block - 1) / block;
@@ -65,19 +68,27 @@ struct Trainer::State {
     report.epoch = static_cast<std::int64_t>(reports.size()) + 1;
   }
 
-  /// Fills the slot with rows [begin, begin + count) of the epoch's order.
-  void gather(Block& rows, Index begin, Index count) const {
-    rows.images.resize(count, data->images.cols());
-    rows.labels.resize(static_cast<std::size_t>(count));
-    for (Index i = 0; i < count; ++i) {
-      const std::uint32_t image = order[static_cast<std::size_t>(begin + i)];
+  /// Fills the block with rows [from, from + images) of the epoch's order.
+  void gather(Block& rows, Index from, Index images) const {
+    rows.images.resize(images, data->images.cols());
+    rows.labels.resize(static_cast<std::size_t>(images));
+    for (Index i = 0; i < images; ++i) {
+      const std::uint32_t image = order[static_cast<std::size_t>(from + i)];
       rows.images.row(i) = data->images.row(image);
       rows.labels[static_cast<std::size_t>(i)] = data->labels[image];
     }
   }
 
-  /// Gradient of the mean loss over images [begin, begin + count) of the epoch, into the first slot.
-  LossSum gradient(Index begin, Index count) {
+  const WeightView& weights() const override { return view; }
+  const TrainingTime& time() const override { return now; }
+  Stream stream() const override {
+    return {plan.seed,
+            {training_point, static_cast<std::uint32_t>(now.epoch),
+             batch_stream + static_cast<std::uint32_t>(batch)}};
+  }
+  std::vector<Weights>& gradients() override { return slots[0].gradients; }
+
+  LossSum evaluate(const WeightView& at_weights) override {
     const double share = 1.0 / static_cast<double>(count);
     const Index used = (count + slot_images - 1) / slot_images;
     tbb::parallel_for(Index{0}, used, [&](Index s) {
@@ -90,7 +101,8 @@ struct Trainer::State {
       const Index end = std::min(count, (s + 1) * slot_images);
       for (Index at = s * slot_images; at < end; at += block) {
         gather(slot.block, begin + at, std::min(block, end - at));
-        slot.sum += loss->add_gradients(network, view, slot.block, share, slot.activations, slot.pointers);
+        slot.sum +=
+            loss->add_gradients(network, at_weights, slot.block, share, slot.activations, slot.pointers);
       }
     });
     const std::span<Slot> filled = std::span(slots).first(static_cast<std::size_t>(used));
@@ -100,7 +112,7 @@ struct Trainer::State {
     }
     LossSum sum;
     for (const Slot& slot : filled) sum += slot.sum;
-    sum.loss += static_cast<double>(count) * loss->penalty(network, view, slots[0].pointers);
+    sum.loss += static_cast<double>(count) * loss->penalty(network, at_weights, slots[0].pointers);
     return sum;
   }
 
@@ -123,7 +135,10 @@ struct Trainer::State {
   Index slot_images = 0;
   std::vector<Slot> slots;
   std::vector<std::uint32_t> order;
-  std::int64_t batch = 0;
+  std::int64_t batch = 0;  ///< of this epoch
+  Index begin = 0;         ///< first image of the batch, in the epoch's order
+  Index count = 0;         ///< its images
+  TrainingTime now;
   EpochReport report;
   std::vector<EpochReport> reports;
 };
@@ -161,18 +176,19 @@ const std::vector<EpochReport>& Trainer::epochs() const {
 void Trainer::step() {
   ensure(!finished(), "a finished training takes no more steps");
   State& state = *state_;
-  const Index begin = state.batch * state.plan.batch;
-  const Index count = std::min(state.plan.batch, state.data->size() - begin);
+  state.begin = state.batch * state.plan.batch;
+  state.count = std::min(state.plan.batch, state.data->size() - state.begin);
   const auto epoch = static_cast<std::int64_t>(state.reports.size());
-  const double fraction = static_cast<double>(epoch * batches() + state.batch) /
-                          static_cast<double>(state.plan.epochs * batches());
-  state.report.rate = state.plan.rate * state.schedule->factor(state.plan.schedule_params, {epoch, fraction});
+  const auto done = static_cast<double>(epoch * batches() + state.batch);
+  state.now = {epoch, done / static_cast<double>(state.plan.epochs * batches()),
+               done / static_cast<double>(batches())};
+  state.report.rate = state.plan.rate * state.schedule->factor(state.plan.schedule_params, state.now);
 
-  const LossSum sum = state.gradient(begin, count);
+  const LossSum sum = state.loss->step(state);
   ++state.batch;
   state.refuse_divergence(std::isfinite(sum.loss), "loss is not finite");
   state.report.sum += sum;
-  state.report.images += count;
+  state.report.images += state.count;
   state.optimizer->step(state.parameters, state.slots[0].gradients, state.report.rate);
 
   if (state.batch < batches()) return;

@@ -86,7 +86,9 @@ TEST_CASE("train: every choice of activation, optimiser, schedule, loss, biases 
   for (const std::string rest :
        {"--activation sigmoid", "--activation tanh --optimizer sgd --momentum 0.5 --weight-decay 1e-4",
         "--schedule step --step-every 2 --step-factor 0.5", "--schedule constant --beta1 0.8 --epsilon 1e-6",
-        "--loss cross-entropy --no-bias", "--scale 1 --mean 128 --std 40", "--select first:200 --batch 7"}) {
+        "--loss cross-entropy --no-bias",
+        "--loss margin-robust --bound interval --set lambda=0.1 --set mu=1e-4 --no-bias",
+        "--scale 1 --mean 128 --std 40", "--select first:200 --batch 7"}) {
     INFO(rest);
     const auto run = train(small(directory, rest));
     INFO(run.err);
@@ -121,6 +123,14 @@ TEST_CASE("train: bad options are refused before any work, naming the option") {
       {"--scale 0", "--scale"},
       {"--select first:0", "first:0"},
       {"--leaning-rate 1", "leaning-rate"},
+      {"--eps 0.1", "unknown parameter of loss 'cross-entropy'"},
+      {"--loss margin-robust --form hing", "did you mean 'hinge'"},
+      {"--loss margin-robust --bound exact", "norm-product"},
+      {"--loss margin-robust --eps -1", "eps"},
+      {"--loss margin-robust --set lamda=1", "did you mean 'lambda'"},
+      {"--loss margin-robust --set lambda=1 --lambda 1", "given as well"},
+      {"--loss margin-robust --set lambda", "name=value"},
+      {"--loss margin-robust --activation tanh", "may be negative"},
   };
   for (const auto& [rest, hint] : cases) {
     INFO(rest);

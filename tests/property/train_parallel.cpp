@@ -40,3 +40,39 @@ TEST_CASE("training gives the same bytes with one, two and five threads, and aga
     CHECK(other.network().id() != first);
   }
 }
+
+TEST_CASE("every loss gives the same bytes with any number of threads") {
+  const Network start = initialise(multilayer_perceptron("20-30-12-5", "relu", true, {}, {{20}}), 3);
+  Dataset data;
+  data.shape = {{20}};
+  data.classes = 5;
+  data.images.resize(500, 20);
+  Stream stream(2, {});
+  for (Index i = 0; i < data.images.size(); ++i) data.images.data()[i] = static_cast<float>(stream.normal());
+  for (Index i = 0; i < 500; ++i) data.labels.push_back(static_cast<std::int32_t>(stream.below(5)));
+  for (const auto& entry : loss_table()) {
+    // Every choice of the loss's words, the other parameters at their defaults.
+    std::vector<std::map<std::string, std::string>> settings = {{}};
+    for (const auto& spec : entry.params) {
+      for (const auto& choice : spec.choices) settings.push_back({{spec.name, choice}});
+    }
+    for (const auto& given : settings) {
+      TrainingPlan plan;
+      plan.epochs = 2;
+      plan.batch = 200;
+      plan.loss = entry.name;
+      plan.loss_params = Params(entry.name, entry.params, given);
+      plan.optimizer_params = Params("adam", find_optimizer("adam").params, {});
+      INFO(entry.name << " " << plan.loss_params.canonical());
+      std::string first;
+      for (const std::size_t threads : {1U, 3U, 2U}) {
+        const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+        Trainer trainer(start, data, plan);
+        while (!trainer.finished()) trainer.step();
+        const std::string id = trainer.network().id();
+        if (first.empty()) first = id;
+        CHECK(id == first);
+      }
+    }
+  }
+}

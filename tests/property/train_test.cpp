@@ -71,6 +71,7 @@ TEST_CASE("gradients of every loss on whole networks agree with finite differenc
         INFO(entry.name << ", " << activation << (biases ? ", biases" : ""));
         const Network network =
             initialise(multilayer_perceptron("6-7-5-4", activation, biases, {}, {{6}}), 17);
+        if (!loss->refuses(network).empty()) continue;
         std::vector<Weights> parameters;
         for (int m = 0; m < network.layers(); ++m) {
           parameters.push_back(network.weights(m));

@@ -12,4 +12,10 @@ namespace temblor::testing {
 double gradient_error(const std::function<double()>& loss, float* values, const float* gradient, Index n,
                       float step);
 
+/// The same for a loss with kinks: how far `gradient` is outside the range between the slopes to the left and
+/// to the right. `bends` counts the values where the two differ by more than 1 %, relative to 1 + abs(slope):
+/// few, or the test says little.
+double subgradient_error(const std::function<double()>& loss, float* values, const float* gradient, Index n,
+                         float step, Index& bends);
+
 }  // namespace temblor::testing

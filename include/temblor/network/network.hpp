@@ -88,6 +88,11 @@ Matrix logits(const Network& network, const WeightView& weights, const Matrix& i
 /// the logits. grads[m] is added to where non-null and sized like the parameters.
 void backward(const Network& network, const WeightView& weights, const Matrix& images,
               const Activations& activations, const Matrix& grad_logits, std::span<Weights* const> grads);
+/// The same for a loss that also depends on hidden outputs directly: `grad_outputs` has one entry a node, the
+/// loss's gradient by that node's output where the output is held fixed behind it; empty where there is none.
+void backward(const Network& network, const WeightView& weights, const Matrix& images,
+              const Activations& activations, std::vector<Matrix> grad_outputs,
+              std::span<Weights* const> grads);
 
 /// Encloses every node's outputs for all networks within the boxes (one a weighted layer; null: not
 /// perturbed).

@@ -13,6 +13,7 @@ namespace temblor {
 struct TrainingTime {
   std::int64_t epoch = 0;  ///< 0-based
   double fraction = 0;     ///< of all batches of all epochs, in [0, 1)
+  double epochs = 0;       ///< epochs done, with the share of the present one
 };
 
 /// A learning-rate schedule: one line in src/train/schedule.cpp.

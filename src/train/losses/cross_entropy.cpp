@@ -1,3 +1,5 @@
+#include "cross_entropy.hpp"
+
 #include "../loss_table.hpp"
 
 #include <cmath>
@@ -5,21 +7,16 @@
 #include <temblor/base/error.hpp>
 
 namespace temblor {
-namespace {
 
-class CrossEntropy final : public Loss {
- public:
-  LossSum add_gradients(const Network& network, const WeightView& weights, const Block& block, double share,
-                        Activations& scratch, std::span<Weights* const> gradients) const override {
-    forward(network, weights, block.images, scratch);
-    Matrix gradient;
-    const LossSum sum = cross_entropy(scratch.outputs.back(), block.labels, share, gradient);
-    backward(network, weights, block.images, scratch, gradient, gradients);
-    return sum;
-  }
-};
-
-}  // namespace
+LossSum CrossEntropy::add_gradients(const Network& network, const WeightView& weights, const Block& block,
+                                    double share, Activations& scratch,
+                                    std::span<Weights* const> gradients) const {
+  forward(network, weights, block.images, scratch);
+  Matrix gradient;
+  const LossSum sum = cross_entropy(scratch.outputs.back(), block.labels, share, gradient);
+  backward(network, weights, block.images, scratch, gradient, gradients);
+  return sum;
+}
 
 LossSum cross_entropy(const Matrix& logits, std::span<const std::int32_t> labels, double share,
                       Matrix& gradient) {
