@@ -87,7 +87,7 @@ Given loss_params(const Arguments& arguments) {
 
 std::string placeholder(const ParamSpec& spec) {
   if (spec.type == ParamType::integer) return "N";
-  return spec.type == ParamType::choice ? "NAME" : "REAL";
+  return spec.type == ParamType::real ? "REAL" : "NAME";
 }
 
 template <class Table>
@@ -127,6 +127,9 @@ TrainingPlan plan_of(const Arguments& arguments) {
       Params("schedule '" + schedule.name + "'", schedule.params, given_of(arguments, schedule_table()));
   plan.rate = optimizer.rate;
   if (const auto rate = arguments.text("lr")) plan.rate = parse_real(*rate, "--lr", 1e-12, 1e12);
+  if (const auto clip = arguments.text("clip-weights")) {
+    plan.clip = parse_real(*clip, "--clip-weights", 1e-12, 1e12);
+  }
   return plan;
 }
 
@@ -190,6 +193,7 @@ Provenance provenance_of(const TrainingPlan& plan, const Dataset& data, const Ep
           {"optimizer", named(plan.optimizer, plan.optimizer_params)},
           {"learning_rate", to_text(plan.rate)},
           {"schedule", named(plan.schedule, plan.schedule_params)},
+          {"clip_weights", plan.clip > 0 ? to_text(plan.clip) : "no"},
           {"epochs", std::to_string(plan.epochs)},
           {"batch", std::to_string(plan.batch)},
           {"seed", std::to_string(plan.seed)},
@@ -286,6 +290,9 @@ Subcommand train_command() {
        .value = "NAME",
        .help = "of the learning rate: " + names_of(schedule_table()),
        .initial = "cosine"},
+      {.name = "clip-weights",
+       .value = "REAL",
+       .help = "after every step, weights (not biases) are limited to plus or minus this"},
       {.name = "scale",
        .value = "REAL",
        .help = "inputs are (raw * scale - mean) / std; default 1/255, for bytes"},

@@ -81,6 +81,7 @@ struct Trainer::State final : Batch {
 
   const WeightView& weights() const override { return view; }
   const TrainingTime& time() const override { return now; }
+  Index images() const override { return count; }
   Stream stream() const override {
     return {plan.seed,
             {training_point, static_cast<std::uint32_t>(now.epoch),
@@ -116,6 +117,20 @@ struct Trainer::State final : Batch {
     return sum;
   }
 
+  void clip_weights() {
+    if (plan.clip == 0) return;
+    const auto most = static_cast<float>(plan.clip);
+    for (Weights& layer : parameters) {
+      for_chunks(layer.weight.size(), [&](Index first, Index n) {
+        for (Index i = first; i < first + n; ++i) {
+          float& weight = layer.weight.data()[i];
+          // Written so that NaN stays NaN.
+          weight = weight > most ? most : weight < -most ? -most : weight;
+        }
+      });
+    }
+  }
+
   void refuse_divergence(bool finite, std::string_view what) const {
     if (finite) return;
     usage_error("training diverged: " + std::string(what) + " at epoch " + std::to_string(report.epoch) +
@@ -149,6 +164,8 @@ Trainer::Trainer(const Network& network, const Dataset& data, TrainingPlan plan)
     usage_error("training plan", "epochs, batch and learning rate are positive",
                 "correct --epochs, --batch or --lr");
   }
+  if (!(plan.clip >= 0))
+    usage_error("training plan", "weights are clipped to a range around 0", "correct --clip-weights");
   ensure(data.images.cols() == network.input().size(), "images fit the network");
   for (const std::int32_t label : data.labels)
     ensure(label >= 0 && label < network.classes(), "labels fit the network");
@@ -190,6 +207,7 @@ void Trainer::step() {
   state.report.sum += sum;
   state.report.images += state.count;
   state.optimizer->step(state.parameters, state.slots[0].gradients, state.report.rate);
+  state.clip_weights();
 
   if (state.batch < batches()) return;
   for (const Weights& layer : state.parameters) {

@@ -87,6 +87,8 @@ TEST_CASE("train: every choice of activation, optimiser, schedule, loss, biases 
        {"--activation sigmoid", "--activation tanh --optimizer sgd --momentum 0.5 --weight-decay 1e-4",
         "--schedule step --step-every 2 --step-factor 0.5", "--schedule constant --beta1 0.8 --epsilon 1e-6",
         "--loss cross-entropy --no-bias",
+        "--loss certified --eps 0.01 --bound linear --ramp-start 0.5 --kappa 0.2", "--loss sam --rho 0.1",
+        "--loss awp --gamma 0.01 --steps 2 --no-bias", "--loss randbet --format int4 --clip-weights 0.5",
         "--loss margin-robust --bound interval --set lambda=0.1 --set mu=1e-4 --no-bias",
         "--scale 1 --mean 128 --std 40", "--select first:200 --batch 7"}) {
     INFO(rest);
@@ -130,6 +132,12 @@ TEST_CASE("train: bad options are refused before any work, naming the option") {
       {"--loss margin-robust --set lamda=1", "did you mean 'lambda'"},
       {"--loss margin-robust --set lambda=1 --lambda 1", "given as well"},
       {"--loss margin-robust --set lambda", "name=value"},
+      {"--loss randbet --format fp16", "no finite number"},
+      {"--loss randbet --ber 2", "ber"},
+      {"--loss certified --kappa 2", "kappa"},
+      {"--loss certified --bound norm-product", "interval"},
+      {"--loss awp --steps 0", "steps"},
+      {"--clip-weights 0", "--clip-weights"},
       {"--loss margin-robust --activation tanh", "may be negative"},
   };
   for (const auto& [rest, hint] : cases) {

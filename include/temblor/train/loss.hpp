@@ -34,6 +34,7 @@ class Batch {
   virtual ~Batch() = default;
   virtual const WeightView& weights() const = 0;  ///< the parameters reached so far, which the step moves
   virtual const TrainingTime& time() const = 0;
+  virtual Index images() const = 0;
   /// Random numbers of this batch alone, from their start at every call.
   virtual Stream stream() const = 0;
   /// Computes the gradient of the batch's mean loss at `weights` (penalty included) into gradients(), block

@@ -30,6 +30,8 @@ struct TrainingPlan {
   double rate = 0.002;  ///< learning rate before the schedule
   std::string schedule = "cosine";
   Params schedule_params{};
+  /// Every step ends with all weights (not biases) in [-clip, clip]; 0: no limit.
+  double clip = 0;
 };
 
 /// One epoch's sums. Loss and correct answers are those met while training, before each step.
