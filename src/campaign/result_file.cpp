@@ -178,14 +178,15 @@ hdf5::File open_result(const std::string& path) {
                 "finish it with the temblor run command that began it, then open the "
                 "file without .partial");
   }
-  hdf5::check_stamp(file, filetype == bounds_filetype ? bounds_filetype : result_filetype, result_major);
+  const bool other = filetype == bounds_filetype || filetype == certificates_filetype;
+  hdf5::check_stamp(file, other ? *filetype : result_filetype, result_major);
   return file;
 }
 
 }  // namespace
 
 ResultFile::ResultFile(const std::string& path)
-    : file_(open_result(path)), bounds_only_(file_.text("filetype") == bounds_filetype) {
+    : file_(open_result(path)), bounds_only_(file_.text("filetype") != result_filetype) {
   title_ = file_.text("title").value_or("");
   campaign_id_ = file_.text("campaign_id").value_or("");
   network_id_ = file_.text("network_id").value_or("");

@@ -8,6 +8,7 @@
 namespace temblor {
 
 const std::vector<DatasetSpec>& result_table();
+const std::vector<DatasetSpec>& certificate_table();
 
 namespace {
 
@@ -88,9 +89,14 @@ std::string to_text(Element element) {
 }
 
 const std::vector<DatasetSpec>& result_schema() {
-  static const std::vector<DatasetSpec>& table = [&]() -> const std::vector<DatasetSpec>& {
-    check_table(result_table());
-    return result_table();
+  static const std::vector<DatasetSpec> table = [] {
+    auto rows = result_table();
+    // Before provenance, so that the reference ends with it.
+    const auto end = std::find_if(rows.begin(), rows.end(),
+                                  [](const auto& row) { return row.path.starts_with("/provenance/"); });
+    rows.insert(end, certificate_table().begin(), certificate_table().end());
+    check_table(rows);
+    return rows;
   }();
   return table;
 }

@@ -17,6 +17,11 @@ const std::vector<Dimension>& result_dimensions() {
       {"refused", "", "threat sets the bound does not cover"},
       {"check", "/checks/index", "pairs of point and bound"},
       {"quantile", "/checks/quantile", "levels of quantiles"},
+      {"case", "/cases/index", "choices of layers that may change: those asked for, then each alone"},
+      {"severity", "/severities/value", "severities of a file of certificates"},
+      {"certifier", "/certifiers/index", "bounds of a file of certificates"},
+      {"level", "/certificates/level", "levels of quantiles over the images"},
+      {"attack", "", "attacks of a file of certificates"},
       {"failure", "", "first failed trial of a block of trials"},
       {"cell", "", "blocks of trials, the unit of work and of resuming"},
       {"input", "", "files that were read"},
@@ -28,7 +33,8 @@ const std::vector<AttributeSpec>& result_attributes() {
   static const std::vector<AttributeSpec> table{
       {"/", "filetype",
        "temblor-result; temblor-bounds for a file of bounds alone, which has /samples, /classes, "
-       "/formats, /threats and /bounds"},
+       "/formats, /threats and /bounds; temblor-certificates for a file of certificates, which has /samples, "
+       "/classes, /formats, /threats, /cases, /severities, /certifiers, /certificates and perhaps /attacked"},
       {"/", "schema_version",
        "[major, minor]: readers open the same major version and ignore what they do not know"},
       {"/", "campaign_id", "SHA-256 of the resolved spec, the network's id and the dataset's id"},
@@ -36,6 +42,10 @@ const std::vector<AttributeSpec>& result_attributes() {
       {"/", "dataset_id", "SHA-256 over scaled images, labels and indices"},
       {"/", "seed", "key of every random stream of the campaign"},
       {"/", "title", "as in the spec"},
+      {"/", "quantity", "what severities measure, with its unit (certificates)"},
+      {"/", "tolerance",
+       "largest relative step between severities that radii are searched on (certificates)"},
+      {"/", "grid", "smallest and largest severity that radii are searched on (certificates)"},
       {"/bounds/NAME", "guarantee", "what holds, for whom"},
       {"/bounds/NAME", "reference", "paper and theorem, or section of docs/theory.md"},
       {"/bounds/NAME", "rounding", "what was done about rounding errors"},

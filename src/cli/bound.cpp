@@ -1,18 +1,16 @@
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 
 #include <nlohmann/json.hpp>
 
-#include <temblor/base/build.hpp>
 #include <temblor/base/error.hpp>
-#include <temblor/base/sha256.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/bounds/bound.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/new_file.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/cli/set_options.hpp>
 #include <temblor/network/file.hpp>
@@ -116,56 +114,6 @@ Table summary(const std::vector<Computed>& bounds, const std::vector<ThreatSet>&
   return table;
 }
 
-/// A file of bounds that appears under its name only when it is complete.
-class BoundsFile {
- public:
-  explicit BoundsFile(std::string path)
-      : path_(std::move(path)), fresh_(path_ + ".new"), file_(hdf5::File::create(fresh_)) {}
-  ~BoundsFile() {
-    if (!done_) std::remove(fresh_.c_str());
-  }
-  BoundsFile(const BoundsFile&) = delete;
-  BoundsFile& operator=(const BoundsFile&) = delete;
-
-  const hdf5::File& file() const { return file_; }
-  void finish() {
-    file_.sync();
-    file_.close();
-    if (std::rename(fresh_.c_str(), path_.c_str()) != 0) {
-      input_error("cannot write " + path_, "the finished file cannot take its name",
-                  "give another place with -o");
-    }
-    done_ = true;
-  }
-
- private:
-  std::string path_;
-  std::string fresh_;
-  hdf5::File file_;
-  bool done_ = false;
-};
-
-void write_provenance(const hdf5::File& file, const Arguments& arguments, const Dataset& data) {
-  const auto text = [&](const char* name, const std::string& value) {
-    write_item(file, std::string("/provenance/") + name, std::vector<std::string>{value});
-  };
-  const auto& build = build_info();
-  std::vector<std::string> libraries;
-  for (const auto& [library, version] : build.libraries) libraries.push_back(library + " " + version);
-  text("command_line", arguments.command_line);
-  text("version", build.version + ", " + build.git);
-  text("compiler", build.compiler + ", " + build.flags);
-  text("libraries", join(libraries, ", "));
-  std::vector<std::string> inputs{arguments.required("network")};
-  std::vector<std::string> hashes{sha256_file(inputs.front())};
-  for (const auto& input : data.files) {
-    inputs.push_back(input);
-    hashes.push_back(sha256_file(input));
-  }
-  write_item(file, "/provenance/input_file", inputs);
-  write_item(file, "/provenance/input_hash", hashes);
-}
-
 void write(const hdf5::File& file, const Network& network, const StoredNetwork& stored, const Dataset& data,
            const Matrix& golden, const std::vector<ThreatSet>& sets, const std::vector<Computed>& bounds) {
   hdf5::stamp(file, bounds_filetype, result_major, result_minor);
@@ -194,7 +142,7 @@ int run_bound(const Arguments& arguments, const Streams& streams) {
   const auto sets = threat_sets(arguments, stored.network);
   const Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, network_path, data);
-  std::optional<BoundsFile> file;
+  std::optional<NewFile> file;
   if (output) file.emplace(*output);
 
   std::vector<Computed> bounds;

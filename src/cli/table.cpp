@@ -45,6 +45,7 @@ const std::vector<Subcommand>& subcommand_table() {
       eval_command(),
       run_command(),
       bound_command(),
+      certify_command(),
       check_command(),
       generalize_command(),
       list_command(),

@@ -1,3 +1,5 @@
+#include "certificate_rows.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -205,6 +207,34 @@ const std::vector<ResultTable>& result_tables() {
         {"drop_bound"}},
        bound_rows},
       {"checks", "a point held against a bound", true, check_columns(), check_rows},
+      {"certificates",
+       "an image, a bound, layers and a severity: what is proven (of a file by temblor certify)",
+       false,
+       {{"layers"},
+        {"bound"},
+        {"severity"},
+        {"sample"},
+        {"index"},
+        {"label"},
+        {"golden_margin"},
+        {"drop_bound"},
+        {"drop_bound_float32"},
+        {"proven"},
+        {"proven_float32"},
+        {"attack_drop"}},
+       certificate_rows},
+      {"radii",
+       "an image, a bound and layers: certified and attacked radius (of a file by temblor certify)",
+       false,
+       {{"layers"},
+        {"bound"},
+        {"sample"},
+        {"index"},
+        {"label"},
+        {"golden_margin"},
+        {"radius"},
+        {"attack_radius"}},
+       radius_rows},
   };
   return table;
 }

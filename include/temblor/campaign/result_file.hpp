@@ -109,9 +109,9 @@ struct CheckRow {
 /// Levels of CheckRow::tightness.
 inline constexpr double check_quantiles[] = {0.05, 0.25, 0.5, 0.75, 0.95};
 
-/// A finished result file (or a file of bounds: then there are no points). Opens files of the same major
-/// version, refuses others naming both; unknown additions are ignored. Tables are read when opened,
-/// per-sample data on request.
+/// A finished result file (or a file of bounds, or of certificates: then there are no points). Opens files of
+/// the same major version, refuses others naming both; unknown additions are ignored. Tables are read when
+/// opened, per-sample data on request.
 class ResultFile {
  public:
   /// Bad-input error naming file, object and cure when it is no such file, truncated, or not finished.
@@ -119,7 +119,7 @@ class ResultFile {
 
   const std::string& path() const { return file_.file_name(); }
   const hdf5::File& file() const { return file_; }
-  bool bounds_only() const { return bounds_only_; }
+  bool bounds_only() const { return bounds_only_; }  ///< of bounds or certificates: no points
   const std::string& title() const { return title_; }
   const std::string& campaign_id() const { return campaign_id_; }
   const std::string& network_id() const { return network_id_; }

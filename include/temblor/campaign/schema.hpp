@@ -12,6 +12,7 @@ namespace temblor {
 
 inline constexpr const char* result_filetype = "temblor-result";
 inline constexpr const char* bounds_filetype = "temblor-bounds";
+inline constexpr const char* certificates_filetype = "temblor-certificates";
 inline constexpr const char* partial_filetype = "temblor-partial";  ///< NAME.h5.partial of a running campaign
 inline constexpr std::int32_t result_major = 1;
 inline constexpr std::int32_t result_minor = 0;

@@ -10,6 +10,7 @@ Subcommand inspect_command();
 Subcommand eval_command();
 Subcommand run_command();
 Subcommand bound_command();
+Subcommand certify_command();
 Subcommand check_command();
 Subcommand generalize_command();
 Subcommand list_command();
