@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <support/tiny.hpp>
 
-#include <temblor/bounds/backward.hpp>
+#include <temblor/bounds/slopes.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -161,4 +161,38 @@ TEST_CASE("subproblems of one image run as one batch, each below every member th
   }
   CHECK(gain > 0);
   CHECK(members > 5000);
+}
+
+TEST_CASE("sought slopes are never below the cases' own, and each row is sought on its own") {
+  double gain = 0;
+  for (std::uint32_t t = 0; t < 10; ++t) {
+    Stream stream(44, {4, t, 0});
+    Setting s(stream, {5, 12, 12, 12, 4}, 0.08);
+    const std::size_t top = s.backward.hidden() - 1;
+    const VectorD own = s.minimum();
+    const VectorD best = best_minimum(s.backward, s.forms(), top, s.cases, {20});
+    CHECK((best.array() >= own.array()).all());
+    CHECK(best_minimum(s.backward, s.forms(), top, s.cases, {1}) == own);
+    gain = std::max(gain, (best - own).maxCoeff());
+
+    // Repeated until several tasks share them: the same rows, the same results.
+    const Forms one = s.forms();
+    Forms many(one.rows() * 100, one.v.cols());
+    for (Index i = 0; i < many.rows(); ++i) {
+      many.v.row(i) = one.v.row(i % one.rows());
+      many.constant(i) = one.constant(i % one.rows());
+      many.size(i) = one.size(i % one.rows());
+      many.at[static_cast<std::size_t>(i)] = one.at[static_cast<std::size_t>(i % one.rows())];
+    }
+    const VectorD repeated = best_minimum(s.backward, many, top, s.cases, {20});
+    for (Index i = 0; i < many.rows(); ++i) CHECK(repeated(i) == Approx(best(i % one.rows())).epsilon(1e-9));
+
+    const Cases before = s.cases;
+    tighten_with_slopes(s.backward, top, s.cases, {20});
+    CHECK((s.cases.limits[top].lower.array() >= before.limits[top].lower.array()).all());
+    CHECK((s.cases.limits[top].upper.array() <= before.limits[top].upper.array()).all());
+    CHECK((s.cases.limits[top].upper - s.cases.limits[top].lower).sum() <
+          (before.limits[top].upper - before.limits[top].lower).sum());
+  }
+  CHECK(gain > 0.01);
 }
