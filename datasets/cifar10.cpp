@@ -78,6 +78,7 @@ RawImages read_cifar10(const std::string& path, Split split) {
   }
   std::vector<std::uint8_t> pictures;
   for (const auto& file : raw.files) read_batch(file, pictures, raw.labels);
+  raw.bytes = true;
   resize_images(raw.values, raw.labels.size(), picture, path);
   std::copy(pictures.begin(), pictures.end(), raw.values.data());
   return raw;

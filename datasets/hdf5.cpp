@@ -44,6 +44,7 @@ RawImages read_hdf5(const std::string& path, Split split) {
     if (!std::isfinite(values[i]))
       refuse("images", "image " + std::to_string(i / size) + " has a value " + to_text(values[i]));
   }
+  raw.bytes = group.type("images") == "uint8";
   resize_images(raw.values, dims[0], size, path);
   std::copy(values.begin(), values.end(), raw.values.data());
   return raw;

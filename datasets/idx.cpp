@@ -135,6 +135,7 @@ RawImages read_idx(const std::string& path, Split split) {
   labels.read_all(bytes, "the labels");
   labels.expect_end();
   raw.labels.assign(bytes.begin(), bytes.end());
+  raw.bytes = true;
   resize_images(raw.values, sizes[0], static_cast<std::uint64_t>(raw.shape.size()), pair.images);
   read_values(images, raw.values);
   return raw;

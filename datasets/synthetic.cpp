@@ -58,6 +58,7 @@ RawImages read_synthetic(const std::string& parameters, Split split) {
   }
   RawImages raw;
   raw.shape = {{static_cast<Index>(features)}};
+  raw.bytes = true;
   resize_images(raw.values, static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(features), "synthetic");
   for (Index i = 0; i < n; ++i) {
     raw.labels.push_back(static_cast<std::int32_t>(i % classes));

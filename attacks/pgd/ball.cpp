@@ -158,6 +158,10 @@ std::unique_ptr<Path> make_path(const Weights& base, const ThreatSet& set, int l
       return std::make_unique<BoxPath>(base, *set.radius.at(static_cast<std::size_t>(layer)));
     case Ball::l2:
       return std::make_unique<BallPath>(base, set.frobenius);
+    case Ball::l2_row:
+    case Ball::k_weights:
+      usage_error("weight-pgd, scope=universal, on ball " + to_text(set.ball), "it has no projection onto it",
+                  "take scope=sample, or ball=linf");
     case Ball::bits:
       break;
   }

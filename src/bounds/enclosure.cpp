@@ -21,8 +21,9 @@ void widen(Interval& interval, double by) {
 
 Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int last) {
   const auto& network = problem.network;
-  images_.lower = problem.data.images.middleRows(first, count).cast<double>();
-  images_.upper = images_.lower;
+  images_ = image_box(problem.data, first, count, 0);
+  image_moves_ = problem.moves.input > 0;
+  if (image_moves_) image_box_ = image_box(problem.data, first, count, problem.moves.input);
   const auto nodes = static_cast<std::size_t>(last);
   nominal_.resize(nodes);
   moved_.resize(nodes);
@@ -45,9 +46,10 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
       const auto& box = problem.radius[static_cast<std::size_t>(node.weights)];
       if (box && !box->zero()) radius = &*box;
     }
+    const bool moving = weights != nullptr && problem.moves.touch(node.weights);
     node.layer->interval(nominal_in, weights, nullptr, nominal_[k]);
     const double rounding = problem.float32 ? node.layer->float_error() : 0.0;
-    touched_[k] = inputs_touched || radius != nullptr || rounding > 0;
+    touched_[k] = inputs_touched || radius != nullptr || moving || rounding > 0;
     if (!touched_[k]) continue;
     MatrixD& reach = reach_[k];
     if (!inputs_touched && radius != nullptr && node.inputs.size() == 1 &&
@@ -63,6 +65,21 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
       node.layer->interval(moved_in, weights, radius, moved_[k]);
     }
     widen(moved_[k], rounding);
+    if (!moving) continue;
+    const MatrixD size = magnitude(*moved_in.front());
+    const VectorD ball = ball_reach(problem.moves, node.weights, size);
+    if (!inputs_touched) {
+      if (reach.size() == 0) reach = MatrixD::Zero(size.rows(), node.shape.size());
+      reach.colwise() += ball;
+      reach *= 1.0 + 0x1p-51;
+    }
+    MatrixD most = ball.replicate(1, node.shape.size());
+    if (const auto* each = problem.moves.each_of(node.weights)) {
+      most += budget_reach(problem.moves.budget.count, *each, node.shape.size(), size);
+    }
+    most += (magnitude(moved_[k]) + most) * 0x1p-51;
+    moved_[k].lower -= most;
+    moved_[k].upper += most;
   }
 }
 
@@ -157,11 +174,13 @@ BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
 BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
   const auto& network = context.network;
   BoundValues values;
-  values.value = limits({network, context.data, context.set.radius}, make);
+  const Moves moves = moves_of(context.set, network);
+  values.value = limits({network, context.data, context.set.radius, false, false, moves}, make);
   if (!context.arithmetic) return values;
 
   const auto [rounded, grown] = float32_boxes(network, context.set);
-  const MatrixD drop = limits({network, context.data, grown, true, false}, make);
+  const MatrixD drop =
+      limits({network, context.data, grown, true, false, moves_in_float32(moves, network)}, make);
   const MatrixD rise = limits({network, context.data, rounded, true, true}, make);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
@@ -177,9 +196,21 @@ std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, 
   return rows;
 }
 
+VectorD ball_reach(const Moves& moves, int layer, const MatrixD& magnitude) {
+  const double radius = moves.l2_of(layer) + moves.row_of(layer);
+  if (radius == 0) return VectorD::Zero(magnitude.rows());
+  return size_of(magnitude, moves.biases) * (radius * (1 + 0x1p-50));
+}
+
 std::string refuses_box(const Network& network, const ThreatSet& set) {
-  if (set.ball == Ball::bits) return "flipped bits of stored codes: no bound of the real-valued kind";
-  if (set.ball == Ball::l2) return "an l2 ball is not a box around each weight";
+  if (set.input > 0) return "the image moves too: it takes the weights alone";
+  if (set.frobenius > 0 || set.row > 0) return "an l2 ball is not a box around each weight";
+  if (!set.budget.zero()) return "k changed weights are not a box around each weight";
+  return refuses_set(network, set);
+}
+
+std::string refuses_set(const Network& network, const ThreatSet& set) {
+  if (auto why = refuses_moves(network, set); !why.empty()) return why;
   for (int m = 0; m < network.layers(); ++m) {
     if (!network.weights(m).weight.allFinite() || !network.weights(m).bias.allFinite()) {
       return "layer '" + network.layer_name(m) + "' has weights that are not finite in this format";

@@ -74,8 +74,13 @@ MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, 
                     gather(enclosures.nominal(node.inputs.front()), by_label[y]), before);
     affine_interval(rows.weight, rows.bias, radius == nullptr ? nullptr : &rows.radius,
                     gather(enclosures.moved(node.inputs.front()), by_label[y]), after);
-    const MatrixD change =
-        problem.rise ? MatrixD(after.upper - before.lower) : MatrixD(before.upper - after.lower);
+    MatrixD change = problem.rise ? MatrixD(after.upper - before.lower) : MatrixD(before.upper - after.lower);
+    if (problem.moves.touch(node.weights)) {
+      const MatrixD size = magnitude(gather(enclosures.moved(node.inputs.front()), by_label[y]));
+      const auto label = static_cast<Index>(y);
+      change += balls_on_margins(problem.moves, node.weights, label, size, network.classes()) +
+                budget_on_margins(problem.moves, node.weights, label, size, network.classes());
+    }
     value(by_label[y], Eigen::all) = change * (1.0 + 0x1p-51);
   }
   return value;

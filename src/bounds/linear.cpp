@@ -61,7 +61,7 @@ BoundValues linear_bound(const BoundContext& context) {
 }
 
 std::string refuses_linear(const Network& network, const ThreatSet& set) {
-  if (auto why = refuses_box(network, set); !why.empty()) return why;
+  if (auto why = refuses_set(network, set); !why.empty()) return why;
   if (auto why = refuses_chain(network); !why.empty()) return why;
   for (const auto& node : network.nodes()) {
     if (node.layer->elementwise() && node.layer->kind() != "relu") {

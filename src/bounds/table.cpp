@@ -33,6 +33,7 @@ std::vector<BoundEntry> make_table() {
        "looser than interval",
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
        linear_fast_bound},
+       kSound, "theory, section 3", refuses_set, interval_bound},
       {"linear",
        "linear-fast with hidden limits by the same backward pass: tighter from three hidden layers on",
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,

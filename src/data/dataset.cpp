@@ -91,6 +91,15 @@ Dataset load_dataset(const DataRequest& request, const InputScaling& scaling) {
   }
   for (const auto row : data.index) data.labels.push_back(raw.labels[static_cast<std::size_t>(row)]);
   scale_rows(data.images, scaling, data.shape);
+  if (raw.bytes) {
+    Matrix ends(2, data.shape.size());
+    ends.row(0).setConstant(0.0F);
+    ends.row(1).setConstant(255.0F);
+    scale_rows(ends, scaling, data.shape);
+    // A negative scale turns the range over.
+    data.least = ends.colwise().minCoeff().transpose();
+    data.most = ends.colwise().maxCoeff().transpose();
+  }
   data.scaling = scaling;
   data.files = std::move(raw.files);
   data.id = digest(data);

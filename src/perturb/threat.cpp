@@ -79,6 +79,10 @@ std::string to_text(Ball ball) {
       return "box";
     case Ball::l2:
       return "l2";
+    case Ball::l2_row:
+      return "l2-row";
+    case Ball::k_weights:
+      return "k-weights";
     case Ball::bits:
       return "bits";
   }
@@ -86,7 +90,8 @@ std::string to_text(Ball ball) {
 }
 
 Ball parse_ball(const std::string& text) {
-  const std::vector<Ball> balls = {Ball::linf, Ball::relative, Ball::box, Ball::l2, Ball::bits};
+  const std::vector<Ball> balls = {Ball::linf,   Ball::relative,  Ball::box, Ball::l2,
+                                   Ball::l2_row, Ball::k_weights, Ball::bits};
   std::vector<std::string> names;
   for (const Ball ball : balls) {
     if (to_text(ball) == text) return ball;
@@ -121,12 +126,54 @@ ThreatSet relative_set(const Network& network, double r, const LayerSet& layers,
   return set;
 }
 
-ThreatSet l2_set(const Network& network, double radius, const LayerSet& layers) {
+ThreatSet l2_set(const Network& network, double radius, const LayerSet& layers, bool biases) {
   refuse_severity(radius, "l2 radius");
-  ThreatSet set = base_set(Ball::l2, network, radius, layers, false);
+  ThreatSet set = base_set(Ball::l2, network, radius, layers, biases);
   set.frobenius = radius;
   set.key = key_of(set, "radius=" + to_text(radius), network);
   return set;
+}
+
+ThreatSet l2_row_set(const Network& network, double radius, const LayerSet& layers, bool biases) {
+  refuse_severity(radius, "l2 radius");
+  ThreatSet set = base_set(Ball::l2_row, network, radius, layers, biases);
+  set.row = radius;
+  set.key = key_of(set, "radius=" + to_text(radius), network);
+  return set;
+}
+
+ThreatSet k_weights_set(const Network& network, std::int64_t count, double delta, const LayerSet& layers,
+                        bool biases) {
+  refuse_severity(delta, "delta");
+  if (count < 0) usage_error(std::to_string(count) + " weights", "not a number of weights", "give 0 or more");
+  ThreatSet set = base_set(Ball::k_weights, network, delta, layers, biases);
+  set.budget.count = count;
+  set.budget.each.resize(set.radius.size());
+  for (const int layer : layers) {
+    Radius radius;
+    radius.uniform = delta;
+    if (set.biases && network.weights(layer).bias.size() != 0) radius.bias_uniform = delta;
+    set.budget.each[static_cast<std::size_t>(layer)] = std::move(radius);
+  }
+  set.key = key_of(set, "weights=" + std::to_string(count) + " delta=" + to_text(delta), network);
+  return set;
+}
+
+bool Budget::zero() const {
+  return count == 0 ||
+         std::all_of(each.begin(), each.end(), [](const auto& one) { return !one || one->zero(); });
+}
+
+ThreatSet with_input(ThreatSet set, double radius) {
+  refuse_severity(radius, "input radius");
+  if (radius == 0) return set;
+  set.input = radius;
+  set.key += " input=" + to_text(radius);
+  return set;
+}
+
+bool box_alone(const ThreatSet& set) {
+  return set.ball != Ball::bits && set.frobenius == 0 && set.row == 0 && set.budget.zero() && set.input == 0;
 }
 
 ThreatSet bits_set(const Network& network, const std::string& what, double severity, const LayerSet& layers) {

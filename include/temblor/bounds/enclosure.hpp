@@ -5,11 +5,13 @@
 #include <vector>
 
 #include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/moves.hpp>
 #include <temblor/network/network.hpp>
 
 namespace temblor {
 
-/// What every bound of the real-valued kind starts from: boxes around the parameters of some layers.
+/// What every bound of the real-valued kind starts from: boxes around the parameters of some layers, and what
+/// moves besides.
 struct BoxProblem {
   const Network& network;
   const Dataset& data;
@@ -18,6 +20,7 @@ struct BoxProblem {
   bool float32 = false;
   /// Bounds how much f^{yj} may rise instead of how much it may drop.
   bool rise = false;
+  Moves moves{};
 };
 
 /// Enclosures of one block of images, node by node. Node -1 is the images.
@@ -28,11 +31,15 @@ class Enclosures {
 
   /// Of the unperturbed network: as narrow as rounding allows.
   const Interval& nominal(int node) const { return at(nominal_, node); }
-  /// Of every network within the boxes.
-  const Interval& moved(int node) const { return touched(node) ? at(moved_, node) : at(nominal_, node); }
-  /// Whether a perturbed layer comes before this node's output.
-  bool touched(int node) const { return node >= 0 && touched_[static_cast<std::size_t>(node)]; }
-  /// Layer::reach of a perturbed node whose inputs are not touched; empty where it was not needed.
+  /// Of every network of the set, and every image of its box.
+  const Interval& moved(int node) const {
+    if (node < 0) return image_moves_ ? image_box_ : images_;
+    return touched(node) ? at(moved_, node) : at(nominal_, node);
+  }
+  /// Whether this node's output can change: a perturbed layer comes before it, or the image moves.
+  bool touched(int node) const { return node < 0 ? image_moves_ : touched_[static_cast<std::size_t>(node)]; }
+  /// How far boxes and l2 balls (not the budget) move the outputs of a perturbed node whose inputs are not
+  /// touched; empty elsewhere.
   const MatrixD& reach(int node) const { return reach_[static_cast<std::size_t>(node)]; }
 
  private:
@@ -40,7 +47,9 @@ class Enclosures {
     return node < 0 ? images_ : nodes[static_cast<std::size_t>(node)];
   }
 
+  bool image_moves_ = false;
   Interval images_;
+  Interval image_box_;  ///< empty when the image does not move
   std::vector<Interval> nominal_;
   std::vector<Interval> moved_;
   std::vector<MatrixD> reach_;
@@ -73,7 +82,13 @@ using BoundMaker = std::function<BlockBound(const BoxProblem&)>;
 BoundValues box_bound(const BoundContext& context, const BoundMaker& make);
 /// The rows [first, first + count) of the block with each label, in index order; one list a class.
 std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count);
-/// Why no bound over boxes applies to this set or network; "" when one does.
+/// Upper limits on how far the l2 balls move each output of a dense layer, one an image, for magnitudes
+/// abs(z)
+/// <= `magnitude` of its inputs.
+VectorD ball_reach(const Moves& moves, int layer, const MatrixD& magnitude);
+/// Why no bound of the real-valued kind applies to this set or network; "" when one does.
+std::string refuses_set(const Network& network, const ThreatSet& set);
+/// The same for bounds over boxes around the parameters alone: no balls, no budget, the image stays.
 std::string refuses_box(const Network& network, const ThreatSet& set);
 /// Why the network is not a chain of dense layers and element-wise activations that ends in a dense layer.
 std::string refuses_chain(const Network& network);

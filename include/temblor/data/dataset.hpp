@@ -16,6 +16,7 @@ struct RawImages {
   Matrix values;                     ///< [images x values], raw (0..255 for bytes)
   std::vector<std::int32_t> labels;  ///< [images]
   std::vector<std::string> files;    ///< what was read
+  bool bytes = false;                ///< values are bytes, so that no image has one outside 0..255
   std::string kind{};                ///< name of the reader's table entry; filled in by read_images
   Index classes = 0;                 ///< filled in by read_images: of the named set, or largest label + 1
 };
@@ -61,6 +62,8 @@ struct Dataset {
   std::vector<std::int32_t> labels;  ///< [images], 0..classes-1
   std::vector<std::int64_t> index;   ///< [images], position in the whole split
   InputScaling scaling;
+  Vector least{};  ///< [values], scaled: no image can have less; empty when the data state no range
+  Vector most{};   ///< likewise upward
   std::vector<std::string> files;  ///< what was read
   std::string id;                  ///< SHA-256 over scaled image bytes, labels and index
 

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <temblor/data/dataset.hpp>
+#include <temblor/network/network.hpp>
+#include <temblor/perturb/threat.hpp>
+
+namespace temblor {
+
+/// What may change besides the boxes around parameters, and on top of them: all of it at once.
+struct Moves {
+  std::vector<double> l2;   ///< Frobenius radius of each weighted layer's change, 0 for none; empty: no layer
+  std::vector<double> row;  ///< l2 radius of each row of it, likewise
+  bool biases = false;      ///< a bias is one more column of the rows of `l2` and `row`
+  Budget budget{};
+  double input = 0;  ///< of every image value, within Dataset::least .. most
+
+  /// Whether parameters of this weighted layer move.
+  bool touch(int layer) const;
+  double l2_of(int layer) const { return l2.empty() ? 0 : l2[static_cast<std::size_t>(layer)]; }
+  double row_of(int layer) const { return row.empty() ? 0 : row[static_cast<std::size_t>(layer)]; }
+  /// How much one of the `count` parameters of this layer may change; null: not at all.
+  const Radius* each_of(int layer) const;
+};
+
+Moves moves_of(const ThreatSet& set, const Network& network);
+/// What float32 arithmetic makes of them: the rounding of a product with a changed weight is a change gamma
+/// times as large (theory, section 6).
+Moves moves_in_float32(const Moves& moves, const Network& network);
+
+/// The box around rows [first, first + count) of the images, rounded outward.
+Interval image_box(const Dataset& data, Index first, Index count, double radius);
+
+/// Upper limits on ||z||_2, or ||(z, 1)||_2 with `bias`, one an image, for magnitudes abs(z) <= `magnitude`.
+VectorD size_of(const MatrixD& magnitude, bool bias);
+
+/// The largest k of a stream of numbers.
+class Largest {
+ public:
+  explicit Largest(std::int64_t k) : k_(static_cast<std::size_t>(k)) {}
+  /// False when x is not among the k largest: neither is anything smaller.
+  bool add(double x);
+  /// Every abs(a_i) D_ij z_j and abs(a_i) d_i: what changing single parameters of a layer, each by D or d,
+  /// can take off a^T p. a [outputs]; z [inputs] not negative, largest first as `order` says (see
+  /// descending).
+  void add_products(const Eigen::Ref<const VectorD>& a, const Radius& each,
+                    const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order);
+  /// At least the sum of the k largest.
+  double sum() const;
+
+ private:
+  std::size_t k_;
+  std::vector<double> heap_;  ///< smallest in front
+};
+
+/// Positions of the values, the largest value first.
+std::vector<Index> descending(const Eigen::Ref<const VectorD>& values);
+
+/// Upper limits on what the budget alone can do to each output of a layer, [images x outputs], for magnitudes
+/// abs(z) <= `magnitude`.
+MatrixD budget_reach(std::int64_t count, const Radius& each, Index outputs, const MatrixD& magnitude);
+
+/// Upper limits on what the last layer's l2 balls take off the margins f^{yj}, [images x classes], for
+/// magnitudes abs(z) <= `magnitude` of its inputs: sqrt(2) radius ||z||_2 for a Frobenius ball, 2 radius
+/// ||z||_2 for rows. 0 at y.
+MatrixD balls_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude, Index classes);
+/// The same for the whole budget spent in the last layer: the k largest changes of both rows.
+MatrixD budget_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude,
+                          Index classes);
+
+/// Why what is not a box does not apply to some layer of this network; "" when it does, or there is none.
+std::string refuses_moves(const Network& network, const ThreatSet& set);
+
+}  // namespace temblor

@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include <temblor/bounds/moves.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace {
+
+constexpr double ulp = 0x1p-52;
+/// What the squares of numbers below the normal range may lose of a norm.
+constexpr double underflow = 1e-150;
+
+double no_number_is_infinite(double x) {
+  return std::isnan(x) ? std::numeric_limits<double>::infinity() : x;
+}
+
+}  // namespace
+
+bool Moves::touch(int layer) const {
+  return l2_of(layer) > 0 || row_of(layer) > 0 || each_of(layer) != nullptr;
+}
+
+const Radius* Moves::each_of(int layer) const {
+  if (budget.count == 0 || budget.each.empty()) return nullptr;
+  const auto& each = budget.each[static_cast<std::size_t>(layer)];
+  return each && !each->zero() ? &*each : nullptr;
+}
+
+Moves moves_of(const ThreatSet& set, const Network& network) {
+  Moves moves;
+  const auto layers = static_cast<std::size_t>(network.layers());
+  if (set.frobenius > 0) moves.l2.assign(layers, 0);
+  if (set.row > 0) moves.row.assign(layers, 0);
+  for (const int layer : set.layers) {
+    if (set.frobenius > 0) moves.l2[static_cast<std::size_t>(layer)] = set.frobenius;
+    if (set.row > 0) moves.row[static_cast<std::size_t>(layer)] = set.row;
+  }
+  moves.biases = set.biases;
+  moves.budget = set.budget;
+  moves.input = set.input;
+  return moves;
+}
+
+Moves moves_in_float32(const Moves& moves, const Network& network) {
+  Moves grown = moves;
+  for (int layer = 0; layer < network.layers(); ++layer) {
+    const auto m = static_cast<std::size_t>(layer);
+    const double grow = 1 + gamma32(network.weights(layer).weight.cols() + 4);
+    if (!grown.l2.empty()) grown.l2[m] *= grow;
+    if (!grown.row.empty()) grown.row[m] *= grow;
+    if (grown.budget.each.empty() || !grown.budget.each[m]) continue;
+    auto& each = *grown.budget.each[m];
+    each.uniform *= grow;
+    each.weight *= grow;
+    each.bias_uniform *= grow;
+    each.bias *= grow;
+  }
+  return grown;
+}
+
+Interval image_box(const Dataset& data, Index first, Index count, double radius) {
+  Interval box;
+  box.lower = data.images.middleRows(first, count).cast<double>();
+  box.upper = box.lower;
+  if (radius == 0) return box;
+  const MatrixD reach = (radius + ulp * (box.lower.cwiseAbs().array() + radius)).matrix();
+  box.lower -= reach;
+  box.upper += reach;
+  if (data.least.size() == 0) return box;
+  const Eigen::RowVectorXd least = data.least.cast<double>().transpose();
+  const Eigen::RowVectorXd most = data.most.cast<double>().transpose();
+  box.lower = box.lower.cwiseMax(least.replicate(count, 1)).eval();
+  box.upper = box.upper.cwiseMin(most.replicate(count, 1)).eval();
+  return box;
+}
+
+VectorD size_of(const MatrixD& magnitude, bool bias) {
+  const double one = bias ? 1 : 0;
+  const VectorD size = (magnitude.rowwise().squaredNorm().array() + one).sqrt();
+  return (size * (1 + gamma64(magnitude.cols() + 8))).array() + underflow;
+}
+
+bool Largest::add(double x) {
+  x = no_number_is_infinite(x);
+  if (heap_.size() < k_) {
+    heap_.push_back(x);
+  } else {
+    if (k_ == 0 || x <= heap_.front()) return false;
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+    heap_.back() = x;
+  }
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  return true;
+}
+
+void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Radius& each,
+                           const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order) {
+  const VectorD size = a.cwiseAbs();
+  for (const Index i : descending(size)) {
+    if (size(i) == 0) break;
+    const double bias = each.bias.size() > 0 ? each.bias(i) : each.bias_uniform;
+    if (bias > 0) add(size(i) * bias);
+    const double row = each.weight.size() > 0 ? each.weight.row(i).maxCoeff() : each.uniform;
+    for (const Index j : order) {
+      if (z(j) == 0) break;
+      const double own = each.weight.size() > 0 ? each.weight(i, j) : each.uniform;
+      if (own > 0) add(size(i) * own * z(j));
+      // Nothing further in this row is larger.
+      if (heap_.size() == k_ && k_ > 0 && size(i) * row * z(j) <= heap_.front()) break;
+    }
+  }
+}
+
+double Largest::sum() const {
+  double sum = 0;
+  for (const double x : heap_) sum += x;
+  return sum * (1 + gamma64(static_cast<Index>(heap_.size()) + 8));
+}
+
+std::vector<Index> descending(const Eigen::Ref<const VectorD>& values) {
+  std::vector<Index> order(static_cast<std::size_t>(values.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return values(a) > values(b); });
+  return order;
+}
+
+MatrixD budget_reach(std::int64_t count, const Radius& each, Index outputs, const MatrixD& magnitude) {
+  MatrixD reach(magnitude.rows(), outputs);
+  const bool same = each.weight.size() == 0 && each.bias.size() == 0;
+  for (Index n = 0; n < magnitude.rows(); ++n) {
+    const VectorD z = magnitude.row(n).transpose();
+    const auto order = descending(z);
+    for (Index i = 0; i < outputs; ++i) {
+      if (same && i > 0) {
+        reach(n, i) = reach(n, 0);
+        continue;
+      }
+      Largest largest(count);
+      const VectorD unit = VectorD::Unit(outputs, i);
+      largest.add_products(unit, each, z, order);
+      reach(n, i) = largest.sum();
+    }
+  }
+  return reach;
+}
+
+MatrixD balls_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude,
+                         Index classes) {
+  MatrixD most = MatrixD::Zero(magnitude.rows(), classes);
+  const double radius = std::sqrt(2.0) * moves.l2_of(layer) + 2 * moves.row_of(layer);
+  if (radius == 0) return most;
+  most.colwise() += size_of(magnitude, moves.biases) * (radius * (1 + 8 * ulp));
+  most.col(label).setZero();
+  return most;
+}
+
+MatrixD budget_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude,
+                          Index classes) {
+  MatrixD most = MatrixD::Zero(magnitude.rows(), classes);
+  const auto* each = moves.each_of(layer);
+  if (each == nullptr) return most;
+  const bool same = each->weight.size() == 0 && each->bias.size() == 0;
+  for (Index n = 0; n < magnitude.rows(); ++n) {
+    const VectorD z = magnitude.row(n).transpose();
+    const auto order = descending(z);
+    std::optional<double> sum;
+    for (Index j = 0; j < classes; ++j) {
+      if (j == label) continue;
+      if (!sum || !same) {
+        Largest largest(moves.budget.count);
+        const VectorD rows = VectorD::Unit(classes, label) + VectorD::Unit(classes, j);
+        largest.add_products(rows, *each, z, order);
+        sum = largest.sum();
+      }
+      most(n, j) = *sum;
+    }
+  }
+  return most;
+}
+
+std::string refuses_moves(const Network& network, const ThreatSet& set) {
+  if (set.ball == Ball::bits) return "flipped bits of stored codes: no bound of the real-valued kind";
+  if (set.frobenius == 0 && set.row == 0 && set.budget.zero()) return {};
+  for (const int layer : set.layers) {
+    const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(layer))];
+    if (node.layer->kind() == "dense") continue;
+    return "layer '" + node.name + "' (" + std::string(node.layer->kind()) +
+           ") is not dense: " + to_text(set.ball) + " balls are bounded on dense layers only";
+  }
+  return {};
+}
+
+}  // namespace temblor
