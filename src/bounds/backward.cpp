@@ -50,7 +50,7 @@ void Cases::narrow(std::size_t m, const UnitRow& row, double limit) {
   }
 }
 
-Backward::Backward(const BoxProblem& problem) {
+Backward::Backward(const BoxProblem& problem) : moves_(problem.moves) {
   const Network& network = problem.network;
   for (int m = 0; m < network.layers(); ++m) {
     const Weights& weights = network.weights(m);
@@ -58,9 +58,16 @@ Backward::Backward(const BoxProblem& problem) {
     if (layer.bias.size() == 0) layer.bias = VectorD::Zero(layer.weight.rows());
     const auto& box = problem.radius[static_cast<std::size_t>(m)];
     layer.adversaries.push_back(std::make_shared<BoxAdversary>(layer.weight, box ? &*box : nullptr));
+    if (moves_.l2_of(m) > 0 || moves_.row_of(m) > 0) {
+      layer.adversaries.push_back(std::make_shared<NormAdversary>(layer.weight.rows(), moves_.l2_of(m),
+                                                                  moves_.row_of(m), moves_.biases));
+    }
+    boxes_ = boxes_ && !moves_.touch(m);
     widest_ = std::max(widest_, layer.weight.rows());
     layers_.push_back(std::move(layer));
   }
+  boxes_ = boxes_ && moves_.input == 0;
+  first_box_ = problem.radius.front();
 }
 
 Cases Backward::cases(const Network& network, const Enclosures& enclosures) const {
@@ -70,10 +77,49 @@ Cases Backward::cases(const Network& network, const Enclosures& enclosures) cons
     cases.limits.push_back(enclosures.moved(network.node_of(static_cast<int>(m))));
     cases.draw(m);
   }
+  const bool image_moves = moves_.input > 0;
+  if (hidden() == 0 || !(image_moves || moves_.l2_of(0) > 0 || moves_.each_of(0) != nullptr)) return cases;
+  Cases::First first;
+  const Interval& image = enclosures.moved(-1);
+  first.largest = magnitude(image);
+  first.norm = size_of(first.largest, moves_.biases);
+  if (image_moves) {
+    first.image = image;
+  } else {
+    first.boxes = enclosures.nominal(network.node_of(0));
+    if (first_box_) {
+      const MatrixD reach = radius_reach(*first_box_, units(0), first.largest);
+      const MatrixD most = reach + (magnitude(first.boxes) + reach) * ulp;
+      first.boxes.lower -= most;
+      first.boxes.upper += most;
+    }
+  }
+  cases.first = std::move(first);
   return cases;
 }
 
-Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, const Cases&) const {
+Interval Backward::inputs(std::size_t m, const Cases& cases) const {
+  const Interval& p = cases.limits[m - 1];
+  return {p.lower.cwiseMax(0.0), p.upper.cwiseMax(0.0)};
+}
+
+// Each row's losses to a change of one parameter of layer m, [rows x outputs] coefficients on its outputs.
+void Backward::add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, Forms& forms) const {
+  if (moves_.budget.zero()) return;
+  forms.losses.resize(static_cast<std::size_t>(a.rows()), Largest(moves_.budget.count));
+  const auto* each = moves_.each_of(static_cast<int>(m));
+  if (each == nullptr) return;
+  std::vector<std::vector<Index>> orders(static_cast<std::size_t>(largest.rows()));
+  for (Index row = 0; row < a.rows(); ++row) {
+    const auto i = static_cast<std::size_t>(row);
+    const Index n = forms.at[i];
+    auto& order = orders[static_cast<std::size_t>(n)];
+    if (order.empty()) order = descending(largest.row(n).transpose());
+    forms.losses[i].add_products(a.row(row).transpose(), *each, largest.row(n).transpose(), order);
+  }
+}
+
+Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, const Cases& cases) const {
   const LinearLayer& layer = layers_[m];
   const auto count = static_cast<Index>(rows.size());
   Forms forms(count, layer.weight.cols());
@@ -86,7 +132,14 @@ Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, cons
     forms.at[static_cast<std::size_t>(i)] = at;
     units[static_cast<std::size_t>(i)] = unit;
   }
-  for (const auto& adversary : layer.adversaries) adversary->take_units(units, nullptr, forms);
+  const bool moving = moves_.touch(static_cast<int>(m));
+  const Interval z = moving ? inputs(m, cases) : Interval{};
+  for (const auto& adversary : layer.adversaries) adversary->take_units(units, &z, forms);
+  if (moving) {
+    MatrixD a = MatrixD::Zero(count, layer.weight.rows());
+    for (Index i = 0; i < count; ++i) a(i, units[static_cast<std::size_t>(i)]) = 1;
+    add_losses(a, m, z.upper, forms);
+  }
   return forms;
 }
 
@@ -111,7 +164,8 @@ VectorD Backward::minimum(Forms& forms, std::size_t layer, const Cases& cases, c
     step(forms, m, cases);
   }
   if (trace != nullptr) trace->v[0] = trace->a[0] = forms.v;
-  return close(forms, cases);
+  const VectorD low = close(forms, cases);
+  return cases.first ? low.cwiseMax(close_at_image(forms, cases)) : low;
 }
 
 std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,
@@ -142,8 +196,9 @@ std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<I
     const LinearLayer& layer = layers_[m + 1];
     p[m + 1].noalias() = z * layer.weight.transpose();
     p[m + 1].rowwise() += layer.bias.transpose();
+    const Interval limits = moves_.touch(static_cast<int>(m + 1)) ? inputs(m + 1, cases) : Interval{};
     for (const auto& adversary : layer.adversaries)
-      adversary->worst(trace.a[m + 1], z, nullptr, at, p[m + 1]);
+      adversary->worst(trace.a[m + 1], z, &limits, at, p[m + 1]);
   }
   return p;
 }
@@ -194,13 +249,16 @@ void Backward::relax(Forms& forms, std::size_t m, const Cases& cases, const RowC
   }
 }
 
-void Backward::step(Forms& forms, std::size_t m, const Cases&) const {
+void Backward::step(Forms& forms, std::size_t m, const Cases& cases) const {
   const LinearLayer& layer = layers_[m];
   const MatrixD a = std::move(forms.v);
   forms.v.noalias() = a * layer.weight;
   forms.constant.noalias() += a * layer.bias;
   forms.size.noalias() += a.cwiseAbs() * layer.bias.cwiseAbs();
-  for (const auto& adversary : layer.adversaries) adversary->take(a, nullptr, forms);
+  const bool moving = moves_.touch(static_cast<int>(m));
+  const Interval z = moving ? inputs(m, cases) : Interval{};
+  for (const auto& adversary : layer.adversaries) adversary->take(a, &z, forms);
+  if (moving) add_losses(a, m, z.upper, forms);
 }
 
 // The first hidden layer's activations fill a box: the minimum over it, less every rounding so far.
@@ -216,6 +274,55 @@ VectorD Backward::close(const Forms& forms, const Cases& cases) const {
     const double value = (v.max(0.0) * lower + v.min(0.0) * upper).sum() + forms.constant(row);
     const double size = (v.abs() * upper).sum() + forms.size(row) + std::abs(value);
     low(row) = value - gamma * size - underflow;
+    if (!forms.losses.empty()) low(row) -= forms.losses[static_cast<std::size_t>(row)].sum() * (1 + gamma);
+  }
+  return low;
+}
+
+VectorD Backward::close_at_image(Forms& forms, const Cases& cases) const {
+  relax(forms, 0, cases, nullptr);
+  const auto& first = *cases.first;
+  const LinearLayer& layer = layers_.front();
+  const MatrixD a = std::move(forms.v);
+  const Index inputs = layer.weight.cols();
+  const double gamma = gamma64(8 * (widest_ + inputs + static_cast<Index>(hidden()) + 8) + 4096);
+  VectorD low(a.rows()), size(a.rows());
+  if (first.image.lower.size() > 0) {
+    forms.v = MatrixD::Zero(a.rows(), inputs);
+    layer.adversaries.front()->take(a, nullptr, forms);  // the box: -abs(a) R, for magnitudes of x
+    const MatrixD v = a * layer.weight;
+    forms.constant.noalias() += a * layer.bias;
+    forms.size.noalias() += a.cwiseAbs() * layer.bias.cwiseAbs();
+    for (Index row = 0; row < a.rows(); ++row) {
+      const Index n = forms.at[static_cast<std::size_t>(row)];
+      const auto l = first.image.lower.row(n).array();
+      const auto u = first.image.upper.row(n).array();
+      const auto box = forms.v.row(row).array();
+      // Concave in every x: the least is at an end.
+      low(row) = (v.row(row).array() * l + box * l.abs()).min(v.row(row).array() * u + box * u.abs()).sum();
+      size(row) = ((v.row(row).array().abs() + box.abs()) * first.largest.row(n).array()).sum();
+    }
+  } else {
+    for (Index row = 0; row < a.rows(); ++row) {
+      const Index n = forms.at[static_cast<std::size_t>(row)];
+      const auto own = a.row(row).array();
+      const auto l = first.boxes.lower.row(n).array();
+      const auto u = first.boxes.upper.row(n).array();
+      low(row) = (own.max(0.0) * l + own.min(0.0) * u).sum();
+      size(row) = (own.abs() * l.abs().max(u.abs())).sum();
+    }
+  }
+  VectorD balls = VectorD::Zero(a.rows());
+  if (layer.adversaries.size() > 1) {
+    balls = static_cast<const NormAdversary&>(*layer.adversaries.back()).weight(a);
+  }
+  add_losses(a, 0, first.largest, forms);
+  for (Index row = 0; row < a.rows(); ++row) {
+    const auto i = static_cast<std::size_t>(row);
+    const double value = low(row) + forms.constant(row) - balls(row) * first.norm(forms.at[i]);
+    const double most = size(row) + forms.size(row) + balls(row) * first.norm(forms.at[i]) + std::abs(value);
+    low(row) = value - gamma * most - underflow;
+    if (!forms.losses.empty()) low(row) -= forms.losses[i].sum() * (1 + gamma);
   }
   return low;
 }

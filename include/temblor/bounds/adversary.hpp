@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include <temblor/bounds/moves.hpp>
 #include <temblor/network/types.hpp>
 
 namespace temblor {
@@ -13,6 +14,8 @@ struct Forms {
   VectorD constant;       ///< [rows]
   VectorD size;           ///< [rows]: at least the sum of the magnitudes that went into `constant`
   std::vector<Index> at;  ///< [rows]: the case of each row
+  /// [rows], or empty: the largest losses so far to a budget of changes, still to be taken off.
+  std::vector<Largest> losses;
 
   Forms() = default;
   Forms(Index rows, Index units)
@@ -66,6 +69,27 @@ class BoxAdversary : public Adversary {
   double uniform_ = 0;  ///< R' where it is the same for every weight
   MatrixD radius_;      ///< R' otherwise [outputs x inputs]
   VectorD slack_;       ///< r [outputs]; empty: 0
+};
+
+/// l2 balls around a layer's parameters. It takes (l2 ||a||_2 + row ||a||_1) ||z||_2 with the norm of z
+/// bounded by the chord of z^2 over its limits [l, u] (theory, section 4):
+///   ||z||_2 <= s / 2 + (sum_j (l_j + u_j) z_j - l_j u_j) / (2 s),   s = ||(l + u) / 2||_2.
+/// With `biases`, ||(z, 1)||_2.
+class NormAdversary : public Adversary {
+ public:
+  NormAdversary(Index outputs, double l2, double row, bool biases)
+      : Adversary(outputs), l2_(l2), row_(row), biases_(biases) {}
+  bool needs_inputs() const override { return true; }
+  void take(const MatrixD& a, const Interval* inputs, Forms& next) const override;
+  void worst(const MatrixD& a, const MatrixD& z, const Interval* inputs, const std::vector<Index>& at,
+             MatrixD& p) const override;
+  /// l2 ||a||_2 + row ||a||_1, rounded up, [rows].
+  VectorD weight(const MatrixD& a) const;
+
+ private:
+  double l2_;
+  double row_;
+  bool biases_;
 };
 
 }  // namespace temblor

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <temblor/bounds/adversary.hpp>
@@ -31,6 +32,16 @@ struct UnitRow {
 struct Cases {
   std::vector<Interval> limits;  ///< hidden pre-activations [cases x units]
   std::vector<Lines> lines;  ///< of these limits; below may be set to any slope in [0, 1] for unstable units
+
+  /// The image and hidden layer 0 where that layer's pre-activations do not fill a box; empty otherwise, and
+  /// never needed for soundness.
+  struct First {
+    Interval boxes;   ///< p^0 that the boxes alone reach [cases x units]; empty where the image moves
+    Interval image;   ///< [cases x inputs]; empty where it does not move
+    MatrixD largest;  ///< abs(x) [cases x inputs]
+    VectorD norm;     ///< ||x||_2, or ||(x, 1)||_2
+  };
+  std::optional<First> first{};
 
   Index count() const { return limits.front().lower.rows(); }
   /// limit <= row.sign * p of that unit of layer m: takes it where it is tighter. Lines stay.
@@ -94,9 +105,7 @@ class Backward {
   std::vector<UnitRow> open_units(std::size_t m, const Cases& cases) const;
   /// Whether limits of layer m from interval propagation are already what this pass can find: layer 0, and
   /// layer 1 against boxes.
-  bool interval_exact(std::size_t m) const {
-    return m == 0 || (m == 1 && layers_[1].adversaries.size() == 1);
-  }
+  bool interval_exact(std::size_t m) const { return m == 0 || (m == 1 && boxes_); }
   /// Replaces the limits of the open units of hidden layer m by those of this pass, where tighter, and
   /// redraws the lines. Layers before m must have their lines.
   void tighten(std::size_t m, Cases& cases) const;
@@ -112,8 +121,17 @@ class Backward {
   /// From coefficients on p^m to forms on z^{m-1}.
   void step(Forms& forms, std::size_t m, const Cases& cases) const;
   VectorD close(const Forms& forms, const Cases& cases) const;
+  /// Through hidden layer 0 to the image: better than close() where the units of that layer do not move
+  /// independently.
+  VectorD close_at_image(Forms& forms, const Cases& cases) const;
+  void add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, Forms& forms) const;
+  /// Limits of the inputs z^{m-1} of layer m.
+  Interval inputs(std::size_t m, const Cases& cases) const;
 
   std::vector<LinearLayer> layers_;
+  Moves moves_;
+  std::optional<Radius> first_box_;
+  bool boxes_ = true;  ///< nothing moves but boxes around parameters
   Index widest_ = 0;
 };
 
