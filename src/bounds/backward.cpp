@@ -165,7 +165,8 @@ VectorD Backward::minimum(Forms& forms, std::size_t layer, const Cases& cases, c
   }
   if (trace != nullptr) trace->v[0] = trace->a[0] = forms.v;
   const VectorD low = close(forms, cases);
-  return cases.first ? low.cwiseMax(close_at_image(forms, cases)) : low;
+  const bool through = cases.first && cases.first->norm.size() == cases.count();
+  return through ? low.cwiseMax(close_at_image(forms, cases)) : low;
 }
 
 std::vector<MatrixD> Backward::minimiser(const Trace& trace, const std::vector<Index>& at, const Cases& cases,

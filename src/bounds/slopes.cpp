@@ -41,6 +41,8 @@ Forms some_rows(const Forms& forms, const std::vector<Index>& rows) {
   part.constant = forms.constant(rows);
   part.size = forms.size(rows);
   for (std::size_t i = 0; i < rows.size(); ++i) part.at[i] = forms.at[static_cast<std::size_t>(rows[i])];
+  if (forms.losses.empty()) return part;
+  for (const Index row : rows) part.losses.push_back(forms.losses[static_cast<std::size_t>(row)]);
   return part;
 }
 

@@ -230,10 +230,7 @@ bool write_result(const Plan& plan, const PartialFile& partial, const std::strin
                 each(golden, [](const Matrix& block) { return &block; }));
   write_points(file, plan);
   write_threats(file, each(plan.threats, [&](const Threat& threat) {
-                  const auto& set = threat.set;
-                  return ThreatRow{set.key,      to_text(set.ball),
-                                   set.severity, layers_text(set.layers, plan.network),
-                                   set.biases,   static_cast<std::int64_t>(threat.base)};
+                  return threat_row(threat.set, plan.network, static_cast<std::int64_t>(threat.base));
                 }));
   write_blocks(file, plan, partial);
   if (!write_bounds(file, plan)) return false;

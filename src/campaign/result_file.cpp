@@ -108,10 +108,16 @@ std::vector<ThreatRow> read_threats(const hdf5::File& file, std::size_t formats)
   const auto layers = table.strings("layers");
   const auto biases = table.column<std::uint8_t>("biases");
   const auto format = table.column<std::int64_t>("format");
+  // Files of minor version 0 have neither.
+  std::vector<std::int64_t> weights(table.rows(), 0);
+  std::vector<double> input(table.rows(), 0);
+  if (file.has("/threats/weights")) weights = table.column<std::int64_t>("weights");
+  if (file.has("/threats/input")) input = table.column<double>("input");
   std::vector<ThreatRow> rows;
   for (std::size_t i = 0; i < table.rows(); ++i) {
     check_row(file, "/threats/format", format[i], formats);
-    rows.push_back({key[i], ball[i], severity[i], layers[i], biases[i] != 0, format[i]});
+    rows.push_back(
+        {key[i], ball[i], severity[i], layers[i], biases[i] != 0, format[i], weights[i], input[i]});
   }
   return rows;
 }

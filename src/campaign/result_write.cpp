@@ -73,6 +73,11 @@ void write_samples(const hdf5::Group& file, const std::vector<std::int64_t>& ind
   write_item(file, "/formats/name", formats);
 }
 
+ThreatRow threat_row(const ThreatSet& set, const Network& network, std::int64_t format) {
+  return {set.key, to_text(set.ball), set.severity, layers_text(set.layers, network), set.biases,
+          format,  set.budget.count,  set.input};
+}
+
 void write_threats(const hdf5::Group& file, const std::vector<ThreatRow>& threats) {
   std::vector<std::uint8_t> biases;
   for (const auto& row : threats) biases.push_back(row.biases ? 1 : 0);
@@ -83,6 +88,8 @@ void write_threats(const hdf5::Group& file, const std::vector<ThreatRow>& threat
   write_item(file, "/threats/layers", gather(threats, &ThreatRow::layers));
   column(file, "/threats/biases", biases);
   column(file, "/threats/format", gather(threats, &ThreatRow::format));
+  column(file, "/threats/weights", gather(threats, &ThreatRow::weights));
+  column(file, "/threats/input", gather(threats, &ThreatRow::input));
 }
 
 void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::vector<BoundValues>& values) {

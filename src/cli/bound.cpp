@@ -122,8 +122,7 @@ void write(const hdf5::File& file, const Network& network, const StoredNetwork& 
   write_samples(file, data.index, data.labels, {stored.format->name}, {&golden});
   std::vector<ThreatRow> threats;
   for (const auto& set : sets) {
-    threats.push_back(
-        {set.key, to_text(set.ball), set.severity, layers_text(set.layers, network), set.biases, 0});
+    threats.push_back(threat_row(set, network, 0));
   }
   write_threats(file, threats);
   for (const auto& bound : bounds) write_bound(file, bound.group, bound.values);

@@ -34,7 +34,7 @@ struct Cases {
   std::vector<Lines> lines;  ///< of these limits; below may be set to any slope in [0, 1] for unstable units
 
   /// The image and hidden layer 0 where that layer's pre-activations do not fill a box; empty otherwise, and
-  /// never needed for soundness.
+  /// never needed for soundness. One row a case, as in `limits`.
   struct First {
     Interval boxes;   ///< p^0 that the boxes alone reach [cases x units]; empty where the image moves
     Interval image;   ///< [cases x inputs]; empty where it does not move

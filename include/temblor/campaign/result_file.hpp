@@ -69,12 +69,16 @@ struct Margins {
 /// One distinct set of perturbed networks (row of /threats).
 struct ThreatRow {
   std::string key;   ///< ThreatSet::key
-  std::string ball;  ///< linf, relative, box, l2, bits
+  std::string ball;  ///< as to_text(Ball)
   double severity = 0;
   std::string layers;
   bool biases = false;
-  std::int64_t format = 0;  ///< row of /formats: the base network it is around
+  std::int64_t format = 0;   ///< row of /formats: the base network it is around
+  std::int64_t weights = 0;  ///< k-weights: how many change
+  double input = 0;          ///< l_inf radius around the image
 };
+
+ThreatRow threat_row(const ThreatSet& set, const Network& network, std::int64_t format);
 
 /// One bound of a file (group /bounds/NAME): values for the threat sets it covers, reasons for the others.
 struct BoundGroup {

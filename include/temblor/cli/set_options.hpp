@@ -9,8 +9,8 @@
 
 namespace temblor::cli {
 
-/// --ball, --layers and --biases: what, besides a severity, names a threat set. The same in every subcommand
-/// that bounds sets.
+/// --ball, --layers, --biases, --weights and --input-eps: what, besides a severity, names a threat set. The
+/// same in every subcommand that bounds sets.
 std::vector<Option> set_options();
 /// --eps, the severities of those sets.
 Option severity_option(bool required = true);
