@@ -68,8 +68,54 @@ std::vector<Encoded> encode_again(const AttackContext& context) {
   return codes;
 }
 
-/// Faults in stored codes: bits of the chosen layers, drawn without replacement. The population is every
-/// chosen bit of every weight of the chosen layers, numbered weight by weight, layer by layer.
+enum class Target { codes, scales, zero_points };
+
+Target target_of(const Params& params) {
+  const auto name = params.text("target");
+  return name == "codes" ? Target::codes : name == "scales" ? Target::scales : Target::zero_points;
+}
+
+/// The format of a target's words: a scale is a float32, a zero point is as wide as a code.
+const Format& word_of(const AttackContext& context, Target target) {
+  const Format& format = context.format;
+  const std::string owner = "attack 'bit-flip', target " + context.params.text("target");
+  if (target == Target::scales && !format.scaled) {
+    usage_error(owner, "format " + format.name + " has no scale", "use a format with one, as int8");
+  }
+  if (target == Target::zero_points && !format.quantiser.affine) {
+    usage_error(owner, "format " + format.name + " has no zero point",
+                "use a format with one, as int8-affine");
+  }
+  return target == Target::scales ? find_format("fp32") : format;
+}
+
+std::size_t count_of(const Encoded& encoded, Target target) {
+  if (target == Target::scales) return encoded.scale.size();
+  return target == Target::zero_points ? encoded.zero_point.size() : encoded.codes.size();
+}
+
+/// The stored word of an entry.
+std::uint32_t word_at(const Encoded& encoded, Target target, std::size_t index) {
+  if (target == Target::scales) return std::bit_cast<std::uint32_t>(encoded.scale[index]);
+  if (target == Target::codes) return encoded.codes[index];
+  const std::uint32_t mask = (1U << static_cast<unsigned>(encoded.format->bits)) - 1U;
+  return static_cast<std::uint32_t>(encoded.zero_point[index]) & mask;
+}
+
+/// Puts another word in the place of a scale or zero point.
+void set_word(Encoded& encoded, Target target, std::size_t index, std::uint32_t word) {
+  if (target == Target::scales) {
+    encoded.scale[index] = std::bit_cast<float>(word);
+  } else {
+    const bool negative = encoded.format->order == CodeOrder::twos_complement &&
+                          (word >> static_cast<unsigned>(encoded.format->bits - 1)) != 0;
+    encoded.zero_point[index] = static_cast<std::int32_t>(word) - (negative ? 1 << encoded.format->bits : 0);
+  }
+}
+
+/// Faults in stored words: bits of the chosen layers, drawn without replacement. The population is every
+/// chosen bit of every code (or scale, or zero point) of the chosen layers, numbered word by word, layer by
+/// layer.
 class BitFlip : public Attack {
  public:
   explicit BitFlip(const AttackContext& context)
@@ -77,15 +123,17 @@ class BitFlip : public Attack {
         layers_(context.layers),
         severity_(context.severity),
         count_(context.params.text("mode") == "count"),
+        target_(target_of(context.params)),
         format_(context.format),
-        bits_(chosen_bits(context.format, context.params.text("field"), context.params.text("bit"))) {
+        word_(word_of(context, target_)),
+        bits_(chosen_bits(word_, context.params.text("field"), context.params.text("bit"))) {
     if (context.stored == nullptr) {
       own_codes_ = encode_again(context);
     } else {
       ensure(context.stored->format == &context.format, "the stored codes are of the point's format");
     }
     codes_ = context.stored == nullptr ? &own_codes_ : &context.stored->codes;
-    for (const int layer : layers_) population_ += codes_of(layer).codes.size() * bits_.size();
+    for (const int layer : layers_) population_ += bits_of(layer);
     if (count_ && severity_ > static_cast<double>(population_)) {
       usage_error("attack 'bit-flip', flips " + to_text(severity_),
                   "the chosen layers and bits hold " + std::to_string(population_) + " bits",
@@ -96,47 +144,80 @@ class BitFlip : public Attack {
   BitFlip& operator=(const BitFlip&) = delete;
 
   Perturbation perturb(const Stream& stream) const override {
-    Stream draws = stream;
-    const auto chosen = count_ ? choose_distinct(draws, population_, static_cast<std::uint64_t>(severity_))
-                               : choose_each(draws, population_, severity_);
-    SparseDelta delta;
-    Perturbation result;
-    std::size_t entry = 0;    // of layers_
-    std::uint64_t first = 0;  // number of the first bit of that layer
-    for (const std::uint64_t position : chosen) {
-      while (position - first >= codes_of(layers_[entry]).codes.size() * bits_.size()) {
-        first += codes_of(layers_[entry++]).codes.size() * bits_.size();
-      }
-      const auto layer = static_cast<std::uint32_t>(layers_[entry]);
-      const auto index = static_cast<std::uint32_t>((position - first) / bits_.size());
-      const auto bit = bits_[(position - first) % bits_.size()];
-      const Encoded& encoded = codes_of(layers_[entry]);
-      const bool again = !delta.changes.empty() && delta.changes.back().layer == layer &&
-                         delta.changes.back().index == index;
-      const std::uint32_t before = again ? result.faults.back().after : encoded.codes[index];
-      const std::uint32_t after = before ^ (1U << bit);
-      if (!again) delta.changes.push_back({layer, index, 0});
-      delta.changes.back().after = encoded.decode(index, after);
-      result.faults.push_back({layer, index, bit, before, after});
-    }
-    result.delta = std::move(delta);
-    return result;
+    auto faults = drawn(stream);
+    if (target_ == Target::codes) return changed_codes(std::move(faults));
+    return changed_metadata(std::move(faults));
   }
 
   ThreatSet threat() const override {
+    const std::string target = target_ == Target::scales        ? " of scales"
+                               : target_ == Target::zero_points ? " of zero points"
+                                                                : "";
     const std::string what =
-        "format=" + format_.name + " bits=" + bits_text(bits_, format_) + (count_ ? " flips" : " ber");
+        "format=" + format_.name + " bits=" + bits_text(bits_, word_) + target + (count_ ? " flips" : " ber");
     return bits_set(network_, what, severity_, layers_);
   }
 
  private:
   const Encoded& codes_of(int layer) const { return (*codes_)[static_cast<std::size_t>(layer)]; }
+  std::uint64_t bits_of(int layer) const { return count_of(codes_of(layer), target_) * bits_.size(); }
+
+  /// Sorted by layer, word, bit; the words before and after count the earlier flips of the same word.
+  std::vector<BitFault> drawn(const Stream& stream) const {
+    Stream draws = stream;
+    const auto chosen = count_ ? choose_distinct(draws, population_, static_cast<std::uint64_t>(severity_))
+                               : choose_each(draws, population_, severity_);
+    std::vector<BitFault> faults;
+    std::size_t entry = 0;    // of layers_
+    std::uint64_t first = 0;  // number of the first bit of that layer
+    for (const std::uint64_t position : chosen) {
+      while (position - first >= bits_of(layers_[entry])) first += bits_of(layers_[entry++]);
+      const auto layer = static_cast<std::uint32_t>(layers_[entry]);
+      const auto index = static_cast<std::uint32_t>((position - first) / bits_.size());
+      const auto bit = bits_[(position - first) % bits_.size()];
+      const bool again = !faults.empty() && faults.back().layer == layer && faults.back().index == index;
+      const std::uint32_t before =
+          again ? faults.back().after : word_at(codes_of(layers_[entry]), target_, index);
+      faults.push_back({layer, index, bit, before, before ^ (1U << bit)});
+    }
+    return faults;
+  }
+
+  Perturbation changed_codes(std::vector<BitFault> faults) const {
+    SparseDelta delta;
+    for (const auto& fault : faults) {
+      const bool again = !delta.changes.empty() && delta.changes.back().layer == fault.layer &&
+                         delta.changes.back().index == fault.index;
+      if (!again) delta.changes.push_back({fault.layer, fault.index, 0});
+      delta.changes.back().after = (*codes_)[fault.layer].decode(fault.index, fault.after);
+    }
+    return {std::move(delta), std::move(faults)};
+  }
+
+  /// Every weight of a faulted scale or zero point is decoded again.
+  Perturbation changed_metadata(std::vector<BitFault> faults) const {
+    DenseDelta delta;
+    delta.layers.resize(static_cast<std::size_t>(network_.layers()));
+    for (std::size_t i = 0; i < faults.size();) {
+      const auto layer = faults[i].layer;
+      Encoded faulted = (*codes_)[layer];
+      for (; i < faults.size() && faults[i].layer == layer; ++i) {
+        set_word(faulted, target_, faults[i].index, faults[i].after);
+      }
+      Weights weights = network_.weights(static_cast<int>(layer));
+      for (std::size_t k = 0; k < faulted.codes.size(); ++k) weights.weight.data()[k] = faulted.decode(k);
+      delta.layers[layer] = std::move(weights);
+    }
+    return {std::move(delta), std::move(faults)};
+  }
 
   const Network& network_;
   LayerSet layers_;
   double severity_;
   bool count_;
+  Target target_;
   const Format& format_;
+  const Format& word_;  ///< of the faulted words
   std::vector<unsigned> bits_;
   std::vector<Encoded> own_codes_;
   const std::vector<Encoded>* codes_;
@@ -178,10 +259,16 @@ AttackEntry bit_flip_entry() {
                .initial = "ber",
                .help = "ber: every bit with the same probability; count: exactly so many different bits",
                .choices = {"ber", "count"}},
+              {.name = "target",
+               .type = ParamType::choice,
+               .initial = "codes",
+               .help = "what is faulted: the weights' codes, the float32 scales, or the zero points (as many "
+                       "bits as a code)",
+               .choices = {"codes", "scales", "zero-points"}},
               {.name = "field",
                .type = ParamType::choice,
                .initial = "all",
-               .help = "only bits of this field of the format",
+               .help = "only bits of this field of the format (of fp32 for scales)",
                .choices = field_choices()},
               {.name = "bit",
                .type = ParamType::text,

@@ -12,6 +12,7 @@
 #include <temblor/cli/data_options.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/data/dataset.hpp>
+#include <temblor/formats/format.hpp>
 #include <temblor/hdf5/digest.hpp>
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
@@ -61,8 +62,8 @@ Report network_report(const std::string& path) {
                   {"parameters", std::to_string(network.weight_count()) + " weights, " +
                                      std::to_string(network.bias_count()) + " biases"}};
   report.title = "Layers";
-  report.table.columns = {{"layer"},    {"name"},   {"kind"}, {"inputs"}, {"output"},
-                          {"weighted"}, {"weight"}, {"bias"}, {"largest"}};
+  report.table.columns = {{"layer"},    {"name"},   {"kind"},   {"inputs"}, {"output"},
+                          {"weighted"}, {"weight"}, {"format"}, {"bias"},   {"largest"}};
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Network::Node& node = network.nodes()[i];
     std::vector<std::string> inputs;
@@ -80,10 +81,17 @@ Report network_report(const std::string& path) {
       const auto largest = static_cast<double>(weights.weight.cwiseAbs().maxCoeff());
       layer["weighted"] = node.weights;
       layer["weight"] = {weights.weight.rows(), weights.weight.cols()};
+      const Encoded* codes = network.codes(node.weights);
+      const std::string format = codes == nullptr ? "float" : codes->format->name;
+      layer["format"] = format;
+      if (codes != nullptr) {
+        layer["scale"] = codes->scale;
+        layer["zero_point"] = codes->zero_point;
+      }
       layer["bias"] = weights.bias.size();
       layer["largest_weight"] = largest;
       row.insert(row.end(),
-                 {std::int64_t{node.weights}, joined({weights.weight.rows(), weights.weight.cols()}),
+                 {std::int64_t{node.weights}, joined({weights.weight.rows(), weights.weight.cols()}), format,
                   std::int64_t{weights.bias.size()}, largest});
     } else {
       row.resize(report.table.columns.size());

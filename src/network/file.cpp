@@ -1,3 +1,5 @@
+#include "codes_file.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -5,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <span>
 
 #include <unistd.h>
@@ -15,18 +18,19 @@
 #include <temblor/network/file.hpp>
 
 namespace temblor {
+
+void refuse(const hdf5::Group& file, const std::string& object, const std::string& why,
+            const std::string& cure) {
+  input_error("'" + object + "' in '" + file.file_name() + "'", why, cure);
+}
+
 namespace {
 
 const std::string filetype = "temblor-network";
 constexpr std::int32_t major_version = 1;
-constexpr std::int32_t minor_version = 0;
+constexpr std::int32_t minor_version = 1;
 constexpr std::int64_t most_values = std::int64_t{1} << 28;  // of one image: far beyond any picture
 constexpr std::size_t most_layers = 100000;
-
-[[noreturn]] void refuse(const hdf5::Group& file, const std::string& object, const std::string& why,
-                         const std::string& cure) {
-  input_error("'" + object + "' in '" + file.file_name() + "'", why, cure);
-}
 
 Shape read_shape(const hdf5::File& file) {
   const std::string cure = "store the sizes of one image, as in [784] or [1, 28, 28]";
@@ -77,11 +81,12 @@ InputScaling read_scaling(const hdf5::File& file, const Shape& input) {
   return scaling;
 }
 
-Weights read_weights(const hdf5::Group& group) {
+/// Weights, or zeros of their shape where the layer has `codes`.
+Weights read_weights(const hdf5::Group& group, const Encoded* codes) {
   const std::string cure = "store a float dataset [outputs x inputs]";
   const std::string path = group.path();
-  if (!group.has("weight")) refuse(group, path + "/weight", "it is missing", cure);
-  const auto dims = group.dims("weight");
+  if (codes == nullptr && !group.has("weight")) refuse(group, path + "/weight", "it is missing", cure);
+  const auto dims = codes == nullptr ? group.dims("weight") : hdf5::Dims{codes->rows, codes->cols};
   if (dims.size() != 2 || dims[0] == 0 || dims[1] == 0) {
     refuse(group, path + "/weight",
            "it has " + std::to_string(dims.size()) + " dimensions, two above 0 are needed", cure);
@@ -89,8 +94,12 @@ Weights read_weights(const hdf5::Group& group) {
   const auto rows = static_cast<Index>(dims[0]);
   const auto columns = static_cast<Index>(dims[1]);
   Weights weights;
-  const auto values = group.read<float>("weight");
-  weights.weight = Eigen::Map<const Matrix>(values.data(), rows, columns);
+  if (codes == nullptr) {
+    const auto values = group.read<float>("weight");
+    weights.weight = Eigen::Map<const Matrix>(values.data(), rows, columns);
+  } else {
+    weights.weight = Matrix::Zero(rows, columns);
+  }
   if (group.has("bias")) {
     if (group.dims("bias").size() != 1) {
       refuse(group, path + "/bias", "it has " + std::to_string(group.dims("bias").size()) + " dimensions",
@@ -106,6 +115,18 @@ Weights read_weights(const hdf5::Group& group) {
     weights.bias = Eigen::Map<const Vector>(bias.data(), rows);
   }
   return weights;
+}
+
+/// Codes' metadata beside plain weights would be ignored silently.
+void refuse_metadata(const hdf5::Group& group) {
+  for (const auto* name : {"scale", "zero_point"}) {
+    if (group.has(name)) {
+      refuse(group, group.path() + "/" + name, "the layer has no codes", "store codes, or remove it");
+    }
+  }
+  if (group.text("format")) {
+    refuse(group, group.path() + "/@format", "the layer has no codes", "store codes, or remove it");
+  }
 }
 
 std::vector<int> read_inputs(const hdf5::Group& group, int index) {
@@ -134,10 +155,19 @@ void read_layer(const hdf5::Group& group, int index, Network& network) {
     throw Error(error.code(), "'" + path + "' in '" + group.file_name() + "': " + error.what(), "", "");
   }
   Weights weights;
+  std::optional<Encoded> codes;
   if (layer->weighted()) {
-    weights = read_weights(group);
+    if (group.has("codes")) {
+      if (group.has("weight")) {
+        refuse(group, path + "/weight", "the layer has codes as well", "store one of weight and codes");
+      }
+      codes = read_codes(group);
+    } else {
+      refuse_metadata(group);
+    }
+    weights = read_weights(group, codes ? &*codes : nullptr);
   } else {
-    for (const auto* name : {"weight", "bias"}) {
+    for (const auto* name : {"weight", "codes", "bias"}) {
       if (group.has(name))
         refuse(group, path + "/" + name, "a " + *kind + " layer has no parameters",
                "remove it or correct the kind");
@@ -147,6 +177,7 @@ void read_layer(const hdf5::Group& group, int index, Network& network) {
   const std::string name = group.text("name").value_or("");
   try {
     network.add(std::move(layer), std::move(weights), std::move(inputs), name);
+    if (codes) network.set_codes(network.layers() - 1, std::move(*codes));
   } catch (const Error& error) {
     throw Error(error.code(), "'" + path + "' in '" + group.file_name() + "': " + error.what(), "", "");
   }
@@ -162,8 +193,12 @@ void write_layer(const hdf5::Group& layers, const Network& network, int index) {
   if (node.weights < 0) return;
   const Weights& weights = network.weights(node.weights);
   const auto size = [](auto n) { return static_cast<std::size_t>(n); };
-  group.write<float>("weight", {weights.weight.data(), size(weights.weight.size())},
-                     {size(weights.weight.rows()), size(weights.weight.cols())});
+  if (const Encoded* codes = network.codes(node.weights)) {
+    write_codes(group, *codes);
+  } else {
+    group.write<float>("weight", {weights.weight.data(), size(weights.weight.size())},
+                       {size(weights.weight.rows()), size(weights.weight.cols())});
+  }
   if (weights.bias.size() != 0) {
     group.write<float>("bias", {weights.bias.data(), size(weights.bias.size())}, {size(weights.bias.size())});
   }

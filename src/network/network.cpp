@@ -3,6 +3,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/sha256.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
 
 namespace temblor {
@@ -73,7 +74,10 @@ int Network::add(std::shared_ptr<const Layer> layer, Weights weights, std::vecto
   }
   nodes_.push_back(
       {std::move(name), std::move(layer), std::move(inputs), weighted ? layers() : -1, std::move(shape)});
-  if (weighted) weights_.push_back(std::make_shared<const Weights>(std::move(weights)));
+  if (weighted) {
+    weights_.push_back(std::make_shared<const Weights>(std::move(weights)));
+    codes_.push_back(nullptr);
+  }
   return index;
 }
 
@@ -112,7 +116,28 @@ Network Network::with(int layer, Weights weights) const {
          "replaced parameters keep their shape");
   Network copy = *this;
   copy.weights_[static_cast<std::size_t>(layer)] = std::make_shared<const Weights>(std::move(weights));
+  copy.codes_[static_cast<std::size_t>(layer)] = nullptr;
   return copy;
+}
+
+void Network::set_codes(int layer, Encoded codes) {
+  Weights decoded = weights(layer);
+  ensure(static_cast<Index>(codes.rows) == decoded.weight.rows() &&
+             static_cast<Index>(codes.cols) == decoded.weight.cols() &&
+             codes.codes.size() == codes.rows * codes.cols,
+         "stored codes have the shape of the weights");
+  for (std::size_t i = 0; i < codes.codes.size(); ++i) {
+    const float value = codes.decode(i);
+    if (!(value - value == 0.0F)) {
+      input_error("code " + std::to_string(codes.codes[i]) + " of weight " + std::to_string(i) +
+                      " of layer '" + layer_name(layer) + "' is " + to_text(value) + " in format " +
+                      codes.format->name,
+                  "not a finite number", "repair the codes or the scale");
+    }
+    decoded.weight.data()[i] = value;
+  }
+  weights_[static_cast<std::size_t>(layer)] = std::make_shared<const Weights>(std::move(decoded));
+  codes_[static_cast<std::size_t>(layer)] = std::make_shared<const Encoded>(std::move(codes));
 }
 
 WeightView Network::view() const {
@@ -133,6 +158,15 @@ std::string Network::id() const {
     digest(sha, weights->weight);
     sha.add("\n");
     digest(sha, weights->bias);
+    sha.add("\n");
+  }
+  for (std::size_t layer = 0; layer < codes_.size(); ++layer) {
+    if (!codes_[layer]) continue;
+    const Encoded& codes = *codes_[layer];
+    sha.add("codes " + std::to_string(layer) + " " + codes.format->name + "\n");
+    sha.add(std::as_bytes(std::span(codes.codes)));
+    sha.add(std::as_bytes(std::span(codes.scale)));
+    sha.add(std::as_bytes(std::span(codes.zero_point)));
     sha.add("\n");
   }
   return sha.hex();

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <set>
 
 #include <catch2/catch.hpp>
 #include <support/networks.hpp>
@@ -186,7 +187,46 @@ int outside(const ThreatSet& set, std::size_t layer, const Weights& before, cons
   }
 }
 
+/// Faults in scales and zero points: the touched layers are what the other words decode to.
+void check_metadata(const Case& test, const Perturbation& perturbation) {
+  const bool scales = test.given.at("target") == "scales";
+  auto codes = test.stored->codes;
+  std::set<std::uint32_t> touched;
+  for (const auto& fault : perturbation.faults) {
+    Encoded& encoded = codes.at(fault.layer);
+    REQUIRE(fault.after == (fault.before ^ (1U << fault.bit)));
+    if (scales) {
+      REQUIRE(fault.before == std::bit_cast<std::uint32_t>(encoded.scale.at(fault.index)));
+      encoded.scale[fault.index] = std::bit_cast<float>(fault.after);
+    } else {
+      REQUIRE(fault.bit < static_cast<unsigned>(encoded.format->bits));
+      const std::int32_t range = 1 << encoded.format->bits;
+      const std::int32_t least = encoded.format->order == CodeOrder::offset ? 0 : -range / 2;
+      std::int32_t& zero = encoded.zero_point.at(fault.index);
+      REQUIRE(fault.before == static_cast<std::uint32_t>((zero + range) % range));
+      const auto after = static_cast<std::int32_t>(fault.after);
+      zero = after >= least + range ? after - range : after;
+    }
+    touched.insert(fault.layer);
+  }
+  const auto& dense = std::get<DenseDelta>(perturbation.delta);
+  for (std::size_t layer = 0; layer < codes.size(); ++layer) {
+    REQUIRE(dense.layers.at(layer).has_value() == touched.contains(static_cast<std::uint32_t>(layer)));
+    if (!dense.layers[layer]) continue;
+    const auto& weights = *dense.layers[layer];
+    REQUIRE(weights.bias == test.stored->network.weights(static_cast<int>(layer)).bias);
+    for (std::size_t i = 0; i < codes[layer].codes.size(); ++i) {
+      REQUIRE(std::bit_cast<std::uint32_t>(codes[layer].decode(i)) ==
+              std::bit_cast<std::uint32_t>(weights.weight.data()[i]));
+    }
+  }
+}
+
 void check_faults(const Case& test, const Perturbation& perturbation) {
+  if (test.given.contains("target") && test.given.at("target") != "codes") {
+    check_metadata(test, perturbation);
+    return;
+  }
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> codes;
   for (const auto& fault : perturbation.faults) {
     const auto& encoded = test.stored->codes.at(fault.layer);

@@ -17,6 +17,7 @@
 #include <temblor/hdf5/crash.hpp>
 #include <temblor/hdf5/digest.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/perturb/stored.hpp>
 #include <temblor/random/stream.hpp>
 
 using namespace temblor;
@@ -105,6 +106,18 @@ TEST_CASE("spoilt network files load or are refused") {
   network.add(make_layer("dense"), {Matrix::Random(3, 4), {}});
   const auto path = directory.file("net.h5");
   save_network(network, path);
+  survive(
+      path, [](const std::string& file) { static_cast<void>(load_network(file)); }, 1000);
+}
+
+TEST_CASE("spoilt files of stored codes load or are refused") {
+  const TemporaryDirectory directory;
+  Network network({{1, 2, 3}}, {});
+  network.add(make_layer("dense"), {Matrix::Random(4, 6), Vector::Random(4)});
+  network.add(make_layer("dense"), {Matrix::Random(3, 4), {}});
+  const auto path = directory.file("net.h5");
+  save_network(quantise(quantise(network, find_format("int4-affine-channel"), {0}), find_format("bf16"), {1}),
+               path);
   survive(
       path, [](const std::string& file) { static_cast<void>(load_network(file)); }, 1000);
 }

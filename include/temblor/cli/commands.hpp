@@ -6,6 +6,7 @@
 namespace temblor::cli {
 
 Subcommand train_command();
+Subcommand quantize_command();
 Subcommand inspect_command();
 Subcommand eval_command();
 Subcommand run_command();

@@ -105,6 +105,10 @@ struct Encoded {
   float decode(std::size_t index, std::uint32_t code) const {
     return format->decode(*this, code, index / cols);
   }
+  /// What a device stores: the codes, a float32 for each scale, and zero points of as many bits as a code.
+  std::uint64_t stored_bits() const {
+    return (codes.size() + zero_point.size()) * static_cast<std::uint64_t>(format->bits) + 32 * scale.size();
+  }
 };
 
 /// The listed formats. Others of the same kinds exist by name alone.

@@ -10,6 +10,8 @@
 
 namespace temblor {
 
+struct Encoded;
+
 /// How raw image values become network inputs: x = (raw * scale - mean[c]) / std[c], c the channel. mean and
 /// std have one entry, or one a channel.
 struct InputScaling {
@@ -51,12 +53,19 @@ class Network {
   Index weight_count() const;  ///< number of weights, biases not counted
   Index bias_count() const;
 
+  /// The stored codes that a layer's weights are decoded from; null where the weights are floats.
+  const Encoded* codes(int layer) const { return codes_.at(static_cast<std::size_t>(layer)).get(); }
+  /// Gives a layer stored codes: its weights become what they decode to, biases stay. The codes stay until
+  /// the weights are replaced. Bad-input error where a code has no finite value.
+  void set_codes(int layer, Encoded codes);
+
   /// The same graph with another set of parameters for one layer (shapes must agree, values are not checked:
   /// a faulted weight may be NaN). The other layers are shared.
   Network with(int layer, Weights weights) const;
   WeightView view() const;
 
-  /// SHA-256 over graph, shapes and parameter bytes: the identity of the network, wherever it is stored.
+  /// SHA-256 over graph, shapes, parameter bytes and stored codes: the identity of the network, wherever it
+  /// is stored.
   std::string id() const;
   /// "784-128-64-32-10, relu, no biases" for chains, a node count otherwise.
   std::string summary() const;
@@ -66,6 +75,7 @@ class Network {
   InputScaling scaling_;
   std::vector<Node> nodes_;
   std::vector<std::shared_ptr<const Weights>> weights_;
+  std::vector<std::shared_ptr<const Encoded>> codes_;  ///< one a weighted layer, or null
 };
 
 /// Outputs of every node for one batch, [images x units] each, in node order.

@@ -17,13 +17,13 @@ struct Change {
   float after;
 };
 
-/// One inverted bit of a stored code.
+/// One inverted bit of a stored code; or of a scale or zero point, whose entry `index` then is.
 struct BitFault {
   std::uint32_t layer;
   std::uint32_t index;
   std::uint32_t bit;
   std::uint32_t before;  ///< code before
-  std::uint32_t after;   ///< code after this and every earlier flip of the same weight
+  std::uint32_t after;   ///< code after this and every earlier flip of the same word
 };
 
 /// A few weights changed: sorted by (layer, index), each weight once.

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/perturb/threat.hpp>
 
 namespace temblor {
 
@@ -18,8 +21,15 @@ struct StoredNetwork {
 /// Codes of one layer's weights.
 Encoded encode(const Weights& weights, const Format& format);
 
-/// Stores every weight in `format`. fp32 keeps the weights bit for bit. Bad-input error naming layer and
+/// Stores every weight in `format`. Layers that hold codes of this very format keep them, scales included.
+/// fp32 keeps the weights bit for bit. Bad-input error naming layer and
 /// weight where a weight is out of the format's range: weights never turn infinite, or saturate, silently.
 StoredNetwork store(const Network& network, const Format& format);
+
+/// The network with stored codes in the chosen layers, as the network file holds them: to nearest, or, with a
+/// seed, rounded stochastically from the streams of weighted layer 0, 1, ... of that seed. Layers that hold
+/// codes of this very format keep them. Errors as store.
+Network quantise(const Network& network, const Format& format, const LayerSet& layers,
+                 std::optional<std::uint64_t> seed = std::nullopt);
 
 }  // namespace temblor
