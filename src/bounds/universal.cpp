@@ -1,0 +1,274 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <tbb/parallel_for.h>
+
+#include <temblor/bounds/backward.hpp>
+#include <temblor/bounds/interval.hpp>
+#include <temblor/bounds/linear.hpp>
+#include <temblor/bounds/pairs.hpp>
+#include <temblor/bounds/universal.hpp>
+#include <temblor/network/affine_interval.hpp>
+
+namespace temblor {
+namespace {
+
+using Boxes = std::vector<std::optional<Radius>>;
+
+/// Rows and columns that one task takes: fixed, so that results do not depend on the threads.
+constexpr Index stretch = 64;
+
+/// Images, one row each, as the shared pass needs them.
+struct Images {
+  std::vector<Interval> limits;  ///< hidden pre-activations, tightened
+  MatrixD pixels;                ///< [images x inputs]
+  MatrixD logits;                ///< [images x classes]: e_y - e_j, j the runner-up
+  VectorD before;                ///< margin of the unperturbed network, rounded up
+  VectorD alone;                 ///< bound on the margin drop of this image by itself
+  VectorD gain;                  ///< what another class may gain on the runner-up at most, not negative
+
+  explicit Images(const BoxProblem& problem)
+      : pixels(problem.data.images.cast<double>()),
+        logits(MatrixD::Zero(problem.data.size(), problem.network.classes())),
+        before(problem.data.size()),
+        alone(problem.data.size()),
+        gain(VectorD::Zero(problem.data.size())) {
+    for (int m = 0; m + 1 < problem.network.layers(); ++m) {
+      const Index units = problem.network.weights(m).weight.rows();
+      limits.push_back({MatrixD(pixels.rows(), units), MatrixD(pixels.rows(), units)});
+    }
+  }
+};
+
+/// The pair with the smallest margin, and the drop that `drops` allows the margin.
+void runner_up(const BoxProblem& problem, const MatrixD& margins, const MatrixD& drops, Index first, Index n,
+               Images& images, Index& rival) {
+  const Index y = problem.data.labels[static_cast<std::size_t>(first + n)];
+  double after = std::numeric_limits<double>::infinity();
+  rival = -1;
+  for (Index j = 0; j < margins.cols(); ++j) {
+    if (j == y) continue;
+    if (rival < 0 || margins(n, j) < margins(n, rival)) rival = j;
+    after = std::min(after, margins(n, j) - drops(n, j));
+  }
+  const double before = margins(n, rival);
+  images.before(first + n) = before;
+  images.alone(first + n) = std::max(0.0, before - after) + 0x1p-50 * (std::abs(before) + std::abs(after));
+  images.logits(first + n, y) = 1;
+  images.logits(first + n, rival) = -1;
+}
+
+void look_at(const BoxProblem& problem, const Backward& backward, Index first, Index count, Images& images) {
+  const Enclosures enclosures(problem, first, count, static_cast<int>(problem.network.nodes().size()) - 1);
+  Cases cases = backward.cases(problem.network, enclosures);
+  for (std::size_t m = 1; m < backward.hidden(); ++m) backward.tighten(m, cases);
+  for (std::size_t m = 0; m < backward.hidden(); ++m) {
+    images.limits[m].lower.middleRows(first, count) = cases.limits[m].lower;
+    images.limits[m].upper.middleRows(first, count) = cases.limits[m].upper;
+  }
+  const MatrixD margins = margins_before(problem, enclosures, first, count);
+  MatrixD drops = interval_drops(problem, enclosures, first, count);
+  const PairRows rows = pair_rows(problem, first, 0, count);
+  Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
+  take_smaller_drops(rows, margins, backward.minimum(forms, backward.hidden() - 1, cases), drops);
+
+  // Rows e_rival - e_j: what class j may gain on the runner-up is minus their minimum.
+  const Index classes = problem.network.classes();
+  MatrixD others = MatrixD::Zero(count * (classes - 2), classes);
+  std::vector<Index> at;
+  for (Index n = 0; n < count; ++n) {
+    Index rival = -1;
+    runner_up(problem, margins, drops, first, n, images, rival);
+    const Index y = problem.data.labels[static_cast<std::size_t>(first + n)];
+    for (Index j = 0; j < classes; ++j) {
+      if (j == y || j == rival) continue;
+      const auto row = static_cast<Index>(at.size());
+      others(row, rival) = 1;
+      others(row, j) = -1;
+      at.push_back(n);
+    }
+  }
+  if (at.empty()) return;
+  Forms gains = backward.logit_forms(others, at, cases);
+  const VectorD low = backward.minimum(gains, backward.hidden() - 1, cases);
+  for (Index row = 0; row < low.size(); ++row) {
+    double& gain = images.gain(first + at[static_cast<std::size_t>(row)]);
+    gain = std::max(gain, -low(row));
+  }
+}
+
+MatrixD rows_of(const MatrixD& from, const std::vector<Index>& rows) {
+  return from(rows, Eigen::all);
+}
+
+/// a * b, in stretches of rows side by side.
+MatrixD product(const MatrixD& a, const MatrixD& b) {
+  MatrixD result(a.rows(), b.cols());
+  tbb::parallel_for(Index{0}, (a.rows() + stretch - 1) / stretch, [&](Index s) {
+    const Index count = std::min(stretch, a.rows() - s * stretch);
+    result.middleRows(s * stretch, count).noalias() = a.middleRows(s * stretch, count) * b;
+  });
+  return result;
+}
+
+MatrixD matrix_of(const Radius* radius, const MatrixD& weight) {
+  if (radius == nullptr) return MatrixD::Zero(weight.rows(), weight.cols());
+  if (radius->weight.size() != 0) return radius->weight;
+  return MatrixD::Constant(weight.rows(), weight.cols(), radius->uniform);
+}
+
+VectorD slack_of(const Radius* radius, Index outputs) {
+  if (radius == nullptr) return VectorD::Zero(outputs);
+  if (radius->bias.size() != 0) return radius->bias;
+  return VectorD::Constant(outputs, radius->bias_uniform);
+}
+
+const Radius* at(const Boxes& boxes, std::size_t m) {
+  return boxes.empty() || !boxes[m] ? nullptr : &*boxes[m];
+}
+
+/// The backward pass for the sum over images: a lower limit on sum_n c_n^T f(x_n).
+class SharedPass {
+ public:
+  /// `shared`: one member of these boxes for all images. `own`: on top, one for each image.
+  SharedPass(const Backward& backward, const Boxes& shared, const Boxes& own)
+      : backward_(backward), shared_(shared), own_(own) {}
+
+  double minimum(const Images& images, const std::vector<Index>& rows) {
+    total_ = size_ = 0;
+    MatrixD a = rows_of(images.logits, rows);
+    for (std::size_t m = backward_.hidden(); m > 0; --m) {
+      const Interval p{rows_of(images.limits[m - 1].lower, rows), rows_of(images.limits[m - 1].upper, rows)};
+      const Interval z{p.lower.cwiseMax(0.0), p.upper.cwiseMax(0.0)};
+      MatrixD v = step(a, z, m);
+      if (m == 1) {
+        // Either z^0 fills its box, image by image, or the lines lead on to one shared first layer.
+        const double box =
+            (v.array().max(0.0) * z.lower.array() + v.array().min(0.0) * z.upper.array()).sum();
+        const double box_size = (v.array().abs() * z.upper.array()).sum();
+        const double images_alone = rounded(total_ + box, size_ + box_size);
+        relax(v, p);
+        return std::max(images_alone, first_layer(v, rows_of(images.pixels, rows)));
+      }
+      relax(v, p);
+      a = std::move(v);
+    }
+    return first_layer(a, rows_of(images.pixels, rows));
+  }
+
+ private:
+  double rounded(double value, double size) const {
+    const auto terms = static_cast<Index>(1) << 26;  // more than images x units
+    return value - gamma64(terms) * (size + std::abs(value)) - 1e-300;
+  }
+
+  void constants(const MatrixD& a, std::size_t m) {
+    const VectorD sums = a.colwise().sum();
+    const VectorD sizes = a.cwiseAbs().colwise().sum();
+    const VectorD& bias = backward_.bias(m);
+    const double shared = slack_of(at(shared_, m), a.cols()).dot(sums.cwiseAbs());
+    const double own = slack_of(at(own_, m), a.cols()).dot(sizes);
+    total_ += sums.dot(bias) - shared - own;
+    size_ += sizes.dot(bias.cwiseAbs() + slack_of(at(shared_, m), a.cols()));
+  }
+
+  // From coefficients on p^m to coefficients on z^{m-1} in [z.lower, z.upper], not negative.
+  MatrixD step(const MatrixD& a, const Interval& z, std::size_t m) {
+    constants(a, m);
+    const MatrixD& weight = backward_.weight(m);
+    MatrixD effective = weight;
+    MatrixD radius = matrix_of(at(shared_, m), weight);
+    if (at(shared_, m) != nullptr) {
+      const MatrixD up = a.cwiseMax(0.0).transpose();
+      const MatrixD down = a.cwiseMin(0.0).transpose();
+      MatrixD low = product(up, z.lower) + product(down, z.upper);
+      MatrixD high = product(up, z.upper) + product(down, z.lower);
+      const MatrixD slack = product(up - down, z.upper) * gamma64(a.rows() + 8);
+      low -= slack;
+      high += slack;
+      for (Index i = 0; i < weight.size(); ++i) {
+        const double l = low.data()[i];
+        const double h = high.data()[i];
+        const double width = h - l;
+        double sigma = width > 0 ? (std::abs(h) - std::abs(l)) / width : 0;
+        if (!(std::abs(sigma) <= 1)) sigma = sigma > 0 ? 1 : -1;
+        const double size = std::abs(l) + std::abs(h);
+        const double tau =
+            std::max(std::abs(l) - sigma * l, std::abs(h) - sigma * h) + 0x1p-50 * size;
+        effective.data()[i] -= radius.data()[i] * sigma;
+        total_ -= radius.data()[i] * tau;
+        size_ += radius.data()[i] * size;
+      }
+    }
+    // As BoxAdversary: what the product a W' loses, and each image's own box.
+    const double gamma = gamma64(weight.rows() + weight.cols() + 8);
+    const MatrixD loss = (matrix_of(at(own_, m), weight) + 2 * gamma * (weight.cwiseAbs() + radius)) *
+                         (1 + 4 * gamma);
+    return product(a, effective) - product(a.cwiseAbs(), loss);
+  }
+
+  void relax(MatrixD& v, const Interval& p) {
+    const Lines lines = enclosing_lines(p);
+    const double drop = (v.array().min(0.0) * lines.offset.array()).sum();
+    total_ += drop;
+    size_ -= drop;
+    v = (v.array().max(0.0) * lines.below.array() + v.array().min(0.0) * lines.above.array()).matrix();
+  }
+
+  double first_layer(const MatrixD& a, const MatrixD& pixels) {
+    constants(a, 0);
+    const MatrixD g = product(a.transpose(), pixels);
+    const MatrixD size = product(a.cwiseAbs().transpose(), pixels.cwiseAbs());
+    const MatrixD& weight = backward_.weight(0);
+    const MatrixD radius = matrix_of(at(shared_, 0), weight);
+    const MatrixD own = matrix_of(at(own_, 0), weight);
+    total_ += weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum() -
+              own.cwiseProduct(size).sum();
+    size_ += (weight.cwiseAbs() + radius + own).cwiseProduct(size).sum();
+    return rounded(total_, size_);
+  }
+
+  const Backward& backward_;
+  const Boxes& shared_;
+  const Boxes& own_;
+  double total_ = 0;
+  double size_ = 0;
+};
+
+/// Upper limit on the mean margin drop. `problem` has the boxes that hidden limits must hold for: shared and
+/// own together.
+double mean_drop(const BoxProblem& problem, const Boxes& shared, const Boxes& own) {
+  const Index count = problem.data.size();
+  const Backward backward(problem);
+  Images images(problem);
+  const Index block = bound_block(problem.network);
+  tbb::parallel_for(Index{0}, (count + block - 1) / block, [&](Index b) {
+    look_at(problem, backward, b * block, std::min(block, count - b * block), images);
+  });
+  const double all_alone = images.alone.sum();
+  double least = all_alone;
+  // An image joins the shared sum when the gain of other classes costs it less than `share` of its own bound.
+  for (const double share : {1.0, 0.5, 0.2, 0.05}) {
+    std::vector<Index> rows;
+    double before = 0, gain = 0, rest = 0;
+    for (Index n = 0; n < count; ++n) {
+      if (images.gain(n) > share * images.alone(n)) {
+        rest += images.alone(n);
+        continue;
+      }
+      rows.push_back(n);
+      before += images.before(n);
+      gain += images.gain(n);
+    }
+    if (rows.empty()) break;
+    const double low = SharedPass(backward, shared, own).minimum(images, rows);
+    const double size = std::abs(before) + gain + rest + std::abs(low);
+    least = std::min(least, before + gain + rest - low + gamma64(8 * count + 64) * size);
+  }
+  return std::max(0.0, least) / static_cast<double>(count) * (1 + 0x1p-40);
+}
+
+}  // namespace
+
+}  // namespace temblor
