@@ -10,6 +10,7 @@
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/norm.hpp>
+#include <temblor/bounds/universal.hpp>
 
 namespace temblor {
 namespace {

@@ -194,8 +194,7 @@ class SharedPass {
         double sigma = width > 0 ? (std::abs(h) - std::abs(l)) / width : 0;
         if (!(std::abs(sigma) <= 1)) sigma = sigma > 0 ? 1 : -1;
         const double size = std::abs(l) + std::abs(h);
-        const double tau =
-            std::max(std::abs(l) - sigma * l, std::abs(h) - sigma * h) + 0x1p-50 * size;
+        const double tau = std::max(std::abs(l) - sigma * l, std::abs(h) - sigma * h) + 0x1p-50 * size;
         effective.data()[i] -= radius.data()[i] * sigma;
         total_ -= radius.data()[i] * tau;
         size_ += radius.data()[i] * size;
@@ -203,8 +202,8 @@ class SharedPass {
     }
     // As BoxAdversary: what the product a W' loses, and each image's own box.
     const double gamma = gamma64(weight.rows() + weight.cols() + 8);
-    const MatrixD loss = (matrix_of(at(own_, m), weight) + 2 * gamma * (weight.cwiseAbs() + radius)) *
-                         (1 + 4 * gamma);
+    const MatrixD loss =
+        (matrix_of(at(own_, m), weight) + 2 * gamma * (weight.cwiseAbs() + radius)) * (1 + 4 * gamma);
     return product(a, effective) - product(a.cwiseAbs(), loss);
   }
 
@@ -223,8 +222,8 @@ class SharedPass {
     const MatrixD& weight = backward_.weight(0);
     const MatrixD radius = matrix_of(at(shared_, 0), weight);
     const MatrixD own = matrix_of(at(own_, 0), weight);
-    total_ += weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum() -
-              own.cwiseProduct(size).sum();
+    total_ +=
+        weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum() - own.cwiseProduct(size).sum();
     size_ += (weight.cwiseAbs() + radius + own).cwiseProduct(size).sum();
     return rounded(total_, size_);
   }
@@ -269,6 +268,52 @@ double mean_drop(const BoxProblem& problem, const Boxes& shared, const Boxes& ow
   return std::max(0.0, least) / static_cast<double>(count) * (1 + 0x1p-40);
 }
 
+// The part of `grown` that each image has for itself.
+Boxes less(const Boxes& grown, const Boxes& shared, const Network& network) {
+  Boxes rest(grown.size());
+  for (std::size_t m = 0; m < grown.size(); ++m) {
+    const MatrixD weight = network.weights(static_cast<int>(m)).weight.cast<double>();
+    const Radius* all = at(grown, m);
+    const Radius* same = at(shared, m);
+    Radius own;
+    own.weight = (matrix_of(all, weight) - matrix_of(same, weight)) + matrix_of(all, weight) * 0x1p-50;
+    own.bias = (slack_of(all, weight.rows()) - slack_of(same, weight.rows())) +
+               slack_of(all, weight.rows()) * 0x1p-50;
+    rest[m] = std::move(own);
+  }
+  return rest;
+}
+
 }  // namespace
+
+BoundValues universal_bound(const BoundContext& context) {
+  const auto& network = context.network;
+  const auto& radius = context.set.radius;
+  BoundValues values = linear_bound(context);
+  values.mean = mean_drop({network, context.data, radius}, radius, {});
+  if (!context.arithmetic) return values;
+  const auto boxes = float32_boxes(network, radius);
+  const double in_float32 =
+      mean_drop({network, context.data, boxes.grown, true}, radius, less(boxes.grown, radius, network));
+  // The base network's own rounding may raise the margins that drops start from.
+  const MatrixD rise = [&] {
+    const BoxProblem problem{network, context.data, boxes.rounded, true, true};
+    const Backward backward(problem);
+    return over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
+      return linear_drops(own, backward, first, count);
+    });
+  }();
+  const double mean_rise =
+      rise.rowwise().maxCoeff().cwiseMax(0.0).sum() / static_cast<double>(context.data.size());
+  values.mean_arithmetic =
+      (std::max(0.0, in_float32 - *values.mean) + mean_rise) * (1 + 0x1p-40) + *values.mean * 0x1p-50;
+  return values;
+}
+
+std::string refuses_universal(const Network& network, const ThreatSet& set) {
+  if (auto why = refuses_linear(network, set); !why.empty()) return why;
+  if (network.classes() < 2) return "one class has no margin";
+  return {};
+}
 
 }  // namespace temblor

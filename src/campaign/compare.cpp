@@ -51,6 +51,18 @@ struct Reading {
   }
 };
 
+// Over the trials that were done; a drop that is not finite makes the mean infinite.
+double largest_mean_drop(const ResultFile& campaign, std::int64_t point) {
+  double largest = std::numeric_limits<double>::quiet_NaN();
+  for (const auto& trial : campaign.trials()) {
+    if (trial.point != point || trial.outcome != Outcome::done) continue;
+    const double mean =
+        std::isfinite(trial.drop_max) ? trial.drop_sum / static_cast<double>(campaign.samples()) : INFINITY;
+    if (!(mean <= largest)) largest = mean;
+  }
+  return largest;
+}
+
 CheckRow check(const ResultFile& campaign, const PointRow& point, const Margins& margins,
                const ResultFile& bounds, const BoundGroup& bound, std::size_t entry) {
   CheckRow row;
@@ -91,6 +103,10 @@ CheckRow check(const ResultFile& campaign, const PointRow& point, const Margins&
     row.worst_bound = reading.limit;
   }
   const double none = std::numeric_limits<double>::quiet_NaN();
+  if (!bound.mean.empty() && !point.per_sample) {
+    row.mean_bound = bound.mean[entry] + bound.mean_arithmetic[entry];
+    row.mean_drop = largest_mean_drop(campaign, point.index);
+  }
   row.tightness_max = tightness.empty() ? none : *std::max_element(tightness.begin(), tightness.end());
   row.tightness = tightness.empty() ? std::vector<double>(std::size(check_quantiles), none)
                                     : quantiles(tightness, check_quantiles);

@@ -136,6 +136,13 @@ std::vector<BoundGroup> read_bounds(const hdf5::File& file, std::size_t threats)
     if (file.has(path + "/threat")) bound.threats = file.read<std::int64_t>(path + "/threat");
     bound.arithmetic = file.has(path + "/arithmetic");
     bound.attained = file.has(path + "/attained");
+    if (file.has(path + "/mean")) {
+      bound.mean = file.read<double>(path + "/mean");
+      bound.mean_arithmetic.assign(bound.mean.size(), 0);
+      if (bound.arithmetic) bound.mean_arithmetic = file.read<double>(path + "/mean_arithmetic");
+      if (bound.mean.size() != bound.threats.size() || bound.mean_arithmetic.size() != bound.mean.size())
+        damaged(file, path + "/mean", "not one number a covered set");
+    }
     if (file.has(path + "/refused_threat")) {
       bound.refused = file.read<std::int64_t>(path + "/refused_threat");
       bound.reasons = file.read_strings(path + "/refused_reason");
@@ -165,13 +172,17 @@ std::vector<CheckRow> read_checks(const hdf5::File& file) {
   const auto worst_drop = table.column<double>("worst_drop");
   const auto worst_bound = table.column<double>("worst_bound");
   const auto tightness = file.read<double>("/checks/tightness");
+  const bool means = file.has("/checks/mean_drop");
+  const std::vector<double> none(table.rows(), std::numeric_limits<double>::quiet_NaN());
+  const auto mean_drop = means ? table.column<double>("mean_drop") : none;
+  const auto mean_bound = means ? table.column<double>("mean_bound") : none;
   const std::size_t width = table.rows() == 0 ? 0 : tightness.size() / table.rows();
   if (width * table.rows() != tightness.size()) damaged(file, "/checks/tightness", "ragged rows");
   for (std::size_t i = 0; i < table.rows(); ++i) {
     const auto* begin = tightness.data() + i * width;
     rows.push_back({point[i], bound[i], threat[i], compared[i], violated[i], tolerance[i], tightness_max[i],
                     std::vector<double>(begin, begin + width), worst_sample[i], worst_trial[i], worst_drop[i],
-                    worst_bound[i]});
+                    worst_bound[i], mean_drop[i], mean_bound[i]});
   }
   return rows;
 }

@@ -119,6 +119,15 @@ void write_bound(const hdf5::Group& file, const BoundGroup& group, const std::ve
     if (std::any_of(values.begin(), values.end(), [](const auto& set) { return set.attained.size() > 0; })) {
       write("/attained", &BoundValues::attained);
     }
+    if (values.front().mean) {
+      std::vector<double> mean, arithmetic;
+      for (const auto& set : values) {
+        mean.push_back(set.mean.value());
+        arithmetic.push_back(set.mean_arithmetic);
+      }
+      column(file, path + "/mean", mean);
+      if (group.arithmetic) column(file, path + "/mean_arithmetic", arithmetic);
+    }
   }
   if (!group.refused.empty()) {
     column(file, path + "/refused_threat", group.refused);
@@ -149,6 +158,8 @@ void write_checks(const hdf5::Group& file, const std::vector<CheckRow>& checks) 
   column(file, "/checks/worst_trial", gather(checks, &CheckRow::worst_trial));
   column(file, "/checks/worst_drop", gather(checks, &CheckRow::worst_drop));
   column(file, "/checks/worst_bound", gather(checks, &CheckRow::worst_bound));
+  column(file, "/checks/mean_drop", gather(checks, &CheckRow::mean_drop));
+  column(file, "/checks/mean_bound", gather(checks, &CheckRow::mean_bound));
 }
 
 }  // namespace temblor

@@ -41,7 +41,7 @@ std::string bounds_text(const ResultFile& result, std::int64_t point) {
   for (const auto& check : result.checks()) {
     if (check.point != point) continue;
     parts.push_back(check.bound + " " + digits(check.tightness_max, "%.3g") +
-                    (check.violated > 0 ? " VIOLATED" : ""));
+                    (check.violated > 0 || check.mean_violated() ? " VIOLATED" : ""));
   }
   return join(parts, ", ");
 }

@@ -25,9 +25,10 @@ std::string replay_command_line(const ResultFile& file, const CheckRow& row) {
   return line;
 }
 
+/// Images above a bound, and points whose mean drop is above one.
 std::int64_t violations(const std::vector<CheckRow>& rows) {
   std::int64_t count = 0;
-  for (const auto& row : rows) count += row.violated;
+  for (const auto& row : rows) count += row.violated + (row.mean_violated() ? 1 : 0);
   return count;
 }
 
@@ -56,12 +57,29 @@ Table check_table(const ResultFile& campaign, const std::vector<CheckRow>& rows)
   return table;
 }
 
+/// Bounds on the mean drop of one network, where there are any.
+Table mean_table(const ResultFile& campaign, const std::vector<CheckRow>& rows) {
+  Table table{{{"point"}, {"attack"}, {"severity"}, {"bound"}, {"mean drop"}, {"its bound"}, {"ratio", 3}},
+              {}};
+  for (const auto& row : rows) {
+    if (std::isnan(row.mean_bound)) continue;
+    const auto& point = point_of(campaign, row.point);
+    table.add({row.point, point.attack, point.severity, row.bound, row.mean_drop, row.mean_bound,
+               row.mean_drop / row.mean_bound});
+  }
+  return table;
+}
+
 void print(const Streams& streams, const ResultFile& campaign, const std::vector<CheckRow>& rows,
            const std::vector<Unchecked>& left) {
   auto& out = streams.out;
   if (!rows.empty()) {
     out << "Margin drop / bound over the images; an image is violated when it exceeds bound + allowance\n";
     write_text(out, check_table(campaign, rows));
+    if (const auto means = mean_table(campaign, rows); !means.rows.empty()) {
+      out << "\nMean margin drop of one network for all images\n";
+      write_text(out, means);
+    }
     out << "\nWorst images again\n";
     for (const auto& row : rows) {
       if (row.worst_trial >= 0) out << replay_command_line(campaign, row) << "    # " << row.bound << '\n';
@@ -112,6 +130,8 @@ void print_json(std::ostream& out, const ResultFile& campaign, const ResultFile&
                               {"worst_trial", row.worst_trial},
                               {"worst_drop", number(row.worst_drop)},
                               {"worst_bound", number(row.worst_bound)},
+                              {"mean_drop", number(row.mean_drop)},
+                              {"mean_bound", number(row.mean_bound)},
                               {"replay", replay_command_line(campaign, row)}});
   }
   json["unchecked"] = ordered_json::array();
@@ -124,6 +144,10 @@ void print_json(std::ostream& out, const ResultFile& campaign, const ResultFile&
 void name_violations(std::ostream& err, const ResultFile& campaign, const ResultFile& bounds,
                      const std::vector<CheckRow>& rows) {
   for (const auto& row : rows) {
+    if (row.mean_violated()) {
+      err << "temblor: point " << row.point << ", bound " << row.bound << ": the mean drop "
+          << to_text(row.mean_drop) << " exceeds its bound " << to_text(row.mean_bound) << '\n';
+    }
     if (row.violated == 0) continue;
     err << "temblor: point " << row.point << ", bound " << row.bound << ": " << row.violated << " of "
         << row.compared << " images exceed it; image " << row.worst_sample << " dropped by "

@@ -120,7 +120,8 @@ void check_rows(const ResultFile& file, RowWriter& writer) {
                           check.bound, check.compared, check.violated, check.tolerance, check.tightness_max};
     ensure(check.tightness.size() == std::size(check_quantiles), "one tightness a quantile");
     for (const double value : check.tightness) row.emplace_back(value);
-    row.insert(row.end(), {check.worst_sample, check.worst_trial, check.worst_drop, check.worst_bound});
+    row.insert(row.end(), {check.worst_sample, check.worst_trial, check.worst_drop, check.worst_bound,
+                           check.mean_drop, check.mean_bound});
     writer.add(std::move(row));
   }
 }
@@ -131,7 +132,9 @@ std::vector<Column> check_columns() {
   for (const double level : check_quantiles) {
     columns.push_back({"tightness_q" + std::to_string(std::lround(level * 100))});
   }
-  columns.insert(columns.end(), {{"worst_sample"}, {"worst_trial"}, {"worst_drop"}, {"worst_bound"}});
+  columns.insert(
+      columns.end(),
+      {{"worst_sample"}, {"worst_trial"}, {"worst_drop"}, {"worst_bound"}, {"mean_drop"}, {"mean_bound"}});
   return columns;
 }
 

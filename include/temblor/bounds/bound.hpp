@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,10 @@ struct BoundValues {
   /// [images x classes]: the largest drop that a member of the set found on the way really has, in exact
   /// arithmetic, rounded inward; never NaN, 0 where none was found. Empty for bounds that look for none.
   MatrixD attained{};
+  /// At least the mean margin drop over all images that ONE network of the set causes; empty for bounds that
+  /// look at each image alone.
+  std::optional<double> mean{};
+  double mean_arithmetic = 0;  ///< what float32 evaluation may add to `mean`, when asked for
 };
 
 struct BoundContext {

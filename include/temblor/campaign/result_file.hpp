@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,13 +86,15 @@ struct BoundGroup {
   std::string name;
   std::string guarantee;
   std::string reference;
-  std::string rounding;               ///< what was done about rounding errors
-  std::vector<std::int64_t> threats;  ///< covered rows of /threats
-  bool arithmetic = false;            ///< has the float32 term
-  std::vector<std::int64_t> refused;  ///< rows of /threats that it does not cover
-  std::vector<std::string> reasons;   ///< why, one each
-  std::string params{};               ///< canonical "a=1 b=0.5"; "" for none
-  bool attained = false;              ///< has drops of real perturbations
+  std::string rounding;                   ///< what was done about rounding errors
+  std::vector<std::int64_t> threats;      ///< covered rows of /threats
+  bool arithmetic = false;                ///< has the float32 term
+  std::vector<std::int64_t> refused;      ///< rows of /threats that it does not cover
+  std::vector<std::string> reasons;       ///< why, one each
+  std::string params{};                   ///< canonical "a=1 b=0.5"; "" for none
+  bool attained = false;                  ///< has drops of real perturbations
+  std::vector<double> mean{};             ///< limits on the mean margin drop of one network, or empty
+  std::vector<double> mean_arithmetic{};  ///< what float32 may add to them; with `mean` and `arithmetic`
 };
 
 /// One point held against one bound (row of /checks).
@@ -108,6 +111,12 @@ struct CheckRow {
   std::int64_t worst_trial = -1;
   double worst_drop = 0;
   double worst_bound = 0;
+  /// Largest mean margin drop of a trial, whose one network serves all images, against the bound on it; NaN
+  /// where the bound has none, or each image has a network of its own.
+  double mean_drop = std::numeric_limits<double>::quiet_NaN();
+  double mean_bound = std::numeric_limits<double>::quiet_NaN();
+
+  bool mean_violated() const { return mean_drop > mean_bound; }
 };
 
 /// Levels of CheckRow::tightness.
