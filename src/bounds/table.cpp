@@ -53,6 +53,9 @@ std::vector<BoundEntry> make_table() {
        "exact.nodes, exact.gap)",
        std::string(kSound) + "; met by a member of the set up to the gap where nodes suffice",
        "theory, section 4b", refuses_exact, exact_bound, exact_params()},
+      {"universal",
+       "linear for each image, and a bound on the mean margin drop that one network can cause on all images",
+       kSound, "theory, section 4, shared weights", refuses_universal, universal_bound},
   };
   for (const auto& entry : table) {
     ensure(!entry.name.empty() && !entry.help.empty() && !entry.guarantee.empty() &&

@@ -59,6 +59,41 @@ void runner_up(const BoxProblem& problem, const MatrixD& margins, const MatrixD&
   images.logits(first + n, rival) = -1;
 }
 
+MatrixD matrix_of(const Radius* radius, const MatrixD& weight) {
+  if (radius == nullptr) return MatrixD::Zero(weight.rows(), weight.cols());
+  if (radius->weight.size() != 0) return radius->weight;
+  return MatrixD::Constant(weight.rows(), weight.cols(), radius->uniform);
+}
+
+VectorD slack_of(const Radius* radius, Index outputs) {
+  if (radius == nullptr) return VectorD::Zero(outputs);
+  if (radius->bias.size() != 0) return radius->bias;
+  return VectorD::Constant(outputs, radius->bias_uniform);
+}
+
+const Radius* box_at(const Boxes& boxes, std::size_t m) {
+  return boxes.empty() || !boxes[m] ? nullptr : &*boxes[m];
+}
+
+// Lower limits on a^T (W^ x + b^), one a row.
+VectorD one_layer(const Backward& backward, const Radius* radius, const MatrixD& a, const MatrixD& x) {
+  const MatrixD& weight = backward.weight(0);
+  const MatrixD reach = matrix_of(radius, weight);
+  const VectorD slack = slack_of(radius, weight.rows());
+  VectorD low(a.rows());
+  for (Index row = 0; row < a.rows(); ++row) {
+    const VectorD own = a.row(row).transpose();
+    const VectorD image = x.row(row).transpose();
+    const VectorD size = image.cwiseAbs();
+    const double taken = own.cwiseAbs().dot(reach * size + slack);
+    const double magnitude =
+        own.cwiseAbs().dot(weight.cwiseAbs() * size + backward.bias(0).cwiseAbs()) + taken;
+    low(row) = own.dot(weight * image + backward.bias(0)) - taken -
+               gamma64(weight.rows() + weight.cols() + 16) * magnitude;
+  }
+  return low;
+}
+
 void look_at(const BoxProblem& problem, const Backward& backward, Index first, Index count, Images& images) {
   const Enclosures enclosures(problem, first, count, static_cast<int>(problem.network.nodes().size()) - 1);
   Cases cases = backward.cases(problem.network, enclosures);
@@ -69,9 +104,11 @@ void look_at(const BoxProblem& problem, const Backward& backward, Index first, I
   }
   const MatrixD margins = margins_before(problem, enclosures, first, count);
   MatrixD drops = interval_drops(problem, enclosures, first, count);
-  const PairRows rows = pair_rows(problem, first, 0, count);
-  Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
-  take_smaller_drops(rows, margins, backward.minimum(forms, backward.hidden() - 1, cases), drops);
+  if (backward.hidden() > 0) {
+    const PairRows rows = pair_rows(problem, first, 0, count);
+    Forms forms = backward.logit_forms(rows.logits, rows.at, cases);
+    take_smaller_drops(rows, margins, backward.minimum(forms, backward.hidden() - 1, cases), drops);
+  }
 
   // Rows e_rival - e_j: what class j may gain on the runner-up is minus their minimum.
   const Index classes = problem.network.classes();
@@ -90,8 +127,14 @@ void look_at(const BoxProblem& problem, const Backward& backward, Index first, I
     }
   }
   if (at.empty()) return;
-  Forms gains = backward.logit_forms(others, at, cases);
-  const VectorD low = backward.minimum(gains, backward.hidden() - 1, cases);
+  VectorD low;
+  if (backward.hidden() > 0) {
+    Forms gains = backward.logit_forms(others, at, cases);
+    low = backward.minimum(gains, backward.hidden() - 1, cases);
+  } else {
+    low =
+        one_layer(backward, box_at(problem.radius, 0), others, enclosures.nominal(-1).lower(at, Eigen::all));
+  }
   for (Index row = 0; row < low.size(); ++row) {
     double& gain = images.gain(first + at[static_cast<std::size_t>(row)]);
     gain = std::max(gain, -low(row));
@@ -112,22 +155,6 @@ MatrixD product(const MatrixD& a, const MatrixD& b) {
   return result;
 }
 
-MatrixD matrix_of(const Radius* radius, const MatrixD& weight) {
-  if (radius == nullptr) return MatrixD::Zero(weight.rows(), weight.cols());
-  if (radius->weight.size() != 0) return radius->weight;
-  return MatrixD::Constant(weight.rows(), weight.cols(), radius->uniform);
-}
-
-VectorD slack_of(const Radius* radius, Index outputs) {
-  if (radius == nullptr) return VectorD::Zero(outputs);
-  if (radius->bias.size() != 0) return radius->bias;
-  return VectorD::Constant(outputs, radius->bias_uniform);
-}
-
-const Radius* at(const Boxes& boxes, std::size_t m) {
-  return boxes.empty() || !boxes[m] ? nullptr : &*boxes[m];
-}
-
 /// The backward pass for the sum over images: a lower limit on sum_n c_n^T f(x_n).
 class SharedPass {
  public:
@@ -137,6 +164,11 @@ class SharedPass {
 
   double minimum(const Images& images, const std::vector<Index>& rows) {
     total_ = size_ = 0;
+    terms_ = 64;
+    for (std::size_t m = 0; m <= backward_.hidden(); ++m) {
+      terms_ += 4 * static_cast<Index>(rows.size()) * (backward_.weight(m).rows() + 1);
+      terms_ += 4 * backward_.weight(m).size();
+    }
     MatrixD a = rows_of(images.logits, rows);
     for (std::size_t m = backward_.hidden(); m > 0; --m) {
       const Interval p{rows_of(images.limits[m - 1].lower, rows), rows_of(images.limits[m - 1].upper, rows)};
@@ -159,18 +191,17 @@ class SharedPass {
 
  private:
   double rounded(double value, double size) const {
-    const auto terms = static_cast<Index>(1) << 26;  // more than images x units
-    return value - gamma64(terms) * (size + std::abs(value)) - 1e-300;
+    return value - gamma64(terms_) * (size + std::abs(value)) - 1e-300;
   }
 
   void constants(const MatrixD& a, std::size_t m) {
     const VectorD sums = a.colwise().sum();
     const VectorD sizes = a.cwiseAbs().colwise().sum();
     const VectorD& bias = backward_.bias(m);
-    const double shared = slack_of(at(shared_, m), a.cols()).dot(sums.cwiseAbs());
-    const double own = slack_of(at(own_, m), a.cols()).dot(sizes);
+    const double shared = slack_of(box_at(shared_, m), a.cols()).dot(sums.cwiseAbs());
+    const double own = slack_of(box_at(own_, m), a.cols()).dot(sizes);
     total_ += sums.dot(bias) - shared - own;
-    size_ += sizes.dot(bias.cwiseAbs() + slack_of(at(shared_, m), a.cols()));
+    size_ += sizes.dot(bias.cwiseAbs() + slack_of(box_at(shared_, m), a.cols()));
   }
 
   // From coefficients on p^m to coefficients on z^{m-1} in [z.lower, z.upper], not negative.
@@ -178,8 +209,8 @@ class SharedPass {
     constants(a, m);
     const MatrixD& weight = backward_.weight(m);
     MatrixD effective = weight;
-    MatrixD radius = matrix_of(at(shared_, m), weight);
-    if (at(shared_, m) != nullptr) {
+    MatrixD radius = matrix_of(box_at(shared_, m), weight);
+    if (box_at(shared_, m) != nullptr) {
       const MatrixD up = a.cwiseMax(0.0).transpose();
       const MatrixD down = a.cwiseMin(0.0).transpose();
       MatrixD low = product(up, z.lower) + product(down, z.upper);
@@ -203,7 +234,7 @@ class SharedPass {
     // As BoxAdversary: what the product a W' loses, and each image's own box.
     const double gamma = gamma64(weight.rows() + weight.cols() + 8);
     const MatrixD loss =
-        (matrix_of(at(own_, m), weight) + 2 * gamma * (weight.cwiseAbs() + radius)) * (1 + 4 * gamma);
+        (matrix_of(box_at(own_, m), weight) + 2 * gamma * (weight.cwiseAbs() + radius)) * (1 + 4 * gamma);
     return product(a, effective) - product(a.cwiseAbs(), loss);
   }
 
@@ -220,8 +251,8 @@ class SharedPass {
     const MatrixD g = product(a.transpose(), pixels);
     const MatrixD size = product(a.cwiseAbs().transpose(), pixels.cwiseAbs());
     const MatrixD& weight = backward_.weight(0);
-    const MatrixD radius = matrix_of(at(shared_, 0), weight);
-    const MatrixD own = matrix_of(at(own_, 0), weight);
+    const MatrixD radius = matrix_of(box_at(shared_, 0), weight);
+    const MatrixD own = matrix_of(box_at(own_, 0), weight);
     total_ +=
         weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum() - own.cwiseProduct(size).sum();
     size_ += (weight.cwiseAbs() + radius + own).cwiseProduct(size).sum();
@@ -233,6 +264,7 @@ class SharedPass {
   const Boxes& own_;
   double total_ = 0;
   double size_ = 0;
+  Index terms_ = 0;  ///< at least the additions of one pass
 };
 
 /// Upper limit on the mean margin drop. `problem` has the boxes that hidden limits must hold for: shared and
@@ -273,8 +305,8 @@ Boxes less(const Boxes& grown, const Boxes& shared, const Network& network) {
   Boxes rest(grown.size());
   for (std::size_t m = 0; m < grown.size(); ++m) {
     const MatrixD weight = network.weights(static_cast<int>(m)).weight.cast<double>();
-    const Radius* all = at(grown, m);
-    const Radius* same = at(shared, m);
+    const Radius* all = box_at(grown, m);
+    const Radius* same = box_at(shared, m);
     Radius own;
     own.weight = (matrix_of(all, weight) - matrix_of(same, weight)) + matrix_of(all, weight) * 0x1p-50;
     own.bias = (slack_of(all, weight.rows()) - slack_of(same, weight.rows())) +
