@@ -155,7 +155,10 @@ class BitFlip : public Attack {
                                                                 : "";
     const std::string what =
         "format=" + format_.name + " bits=" + bits_text(bits_, word_) + target + (count_ ? " flips" : " ber");
-    return bits_set(network_, what, severity_, layers_);
+    if (!count_ || target_ != Target::codes) return bits_set(network_, what, severity_, layers_);
+    std::uint32_t mask = 0;
+    for (const unsigned bit : bits_) mask |= std::uint32_t{1} << bit;
+    return flips_set(network_, what, static_cast<std::int64_t>(severity_), layers_, {*codes_, mask});
   }
 
  private:

@@ -78,10 +78,11 @@ Cases Backward::cases(const Network& network, const Enclosures& enclosures) cons
     cases.draw(m);
   }
   const bool image_moves = moves_.input > 0;
-  if (hidden() == 0 || !(image_moves || moves_.l2_of(0) > 0 || moves_.each_of(0) != nullptr)) return cases;
+  if (hidden() == 0 || !(image_moves || moves_.l2_of(0) > 0 || moves_.allowance(0))) return cases;
   Cases::First first;
   const Interval& image = enclosures.moved(-1);
   first.largest = magnitude(image);
+  first.positive = (image.lower.array() >= 0).all();
   first.norm = size_of(first.largest, moves_.biases);
   if (image_moves) {
     first.image = image;
@@ -104,18 +105,19 @@ Interval Backward::inputs(std::size_t m, const Cases& cases) const {
 }
 
 // Each row's losses to a change of one parameter of layer m, [rows x outputs] coefficients on its outputs.
-void Backward::add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, Forms& forms) const {
+void Backward::add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, bool signs,
+                          Forms& forms) const {
   if (moves_.budget.zero()) return;
   forms.losses.resize(static_cast<std::size_t>(a.rows()), Largest(moves_.budget.count));
-  const auto* each = moves_.each_of(static_cast<int>(m));
-  if (each == nullptr) return;
+  const Allowance allowance = moves_.allowance(static_cast<int>(m));
+  if (!allowance) return;
   std::vector<std::vector<Index>> orders(static_cast<std::size_t>(largest.rows()));
   for (Index row = 0; row < a.rows(); ++row) {
     const auto i = static_cast<std::size_t>(row);
     const Index n = forms.at[i];
     auto& order = orders[static_cast<std::size_t>(n)];
     if (order.empty()) order = descending(largest.row(n).transpose());
-    forms.losses[i].add_products(a.row(row).transpose(), *each, largest.row(n).transpose(), order);
+    forms.losses[i].add_products(a.row(row).transpose(), allowance, largest.row(n).transpose(), order, signs);
   }
 }
 
@@ -137,8 +139,9 @@ Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, cons
   for (const auto& adversary : layer.adversaries) adversary->take_units(units, &z, forms);
   if (moving) {
     MatrixD a = MatrixD::Zero(count, layer.weight.rows());
-    for (Index i = 0; i < count; ++i) a(i, units[static_cast<std::size_t>(i)]) = 1;
-    add_losses(a, m, z.upper, forms);
+    for (Index i = 0; i < count; ++i)
+      a(i, units[static_cast<std::size_t>(i)]) = rows[static_cast<std::size_t>(i)].sign;
+    add_losses(a, m, z.upper, true, forms);
   }
   return forms;
 }
@@ -259,7 +262,7 @@ void Backward::step(Forms& forms, std::size_t m, const Cases& cases) const {
   const bool moving = moves_.touch(static_cast<int>(m));
   const Interval z = moving ? inputs(m, cases) : Interval{};
   for (const auto& adversary : layer.adversaries) adversary->take(a, &z, forms);
-  if (moving) add_losses(a, m, z.upper, forms);
+  if (moving) add_losses(a, m, z.upper, true, forms);
 }
 
 // The first hidden layer's activations fill a box: the minimum over it, less every rounding so far.
@@ -317,7 +320,7 @@ VectorD Backward::close_at_image(Forms& forms, const Cases& cases) const {
   if (layer.adversaries.size() > 1) {
     balls = static_cast<const NormAdversary&>(*layer.adversaries.back()).weight(a);
   }
-  add_losses(a, 0, first.largest, forms);
+  add_losses(a, 0, first.largest, first.positive, forms);
   for (Index row = 0; row < a.rows(); ++row) {
     const auto i = static_cast<std::size_t>(row);
     const double value = low(row) + forms.constant(row) - balls(row) * first.norm(forms.at[i]);

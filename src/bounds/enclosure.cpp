@@ -74,8 +74,8 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
       reach *= 1.0 + 0x1p-51;
     }
     MatrixD most = ball.replicate(1, node.shape.size());
-    if (const auto* each = problem.moves.each_of(node.weights)) {
-      most += budget_reach(problem.moves.budget.count, *each, node.shape.size(), size);
+    if (const Allowance allowance = problem.moves.allowance(node.weights)) {
+      most += budget_reach(problem.moves.budget.count, allowance, node.shape.size(), size);
     }
     most += (magnitude(moved_[k]) + most) * 0x1p-51;
     moved_[k].lower -= most;

@@ -13,6 +13,8 @@ namespace {
 constexpr double ulp = 0x1p-52;
 /// What the squares of numbers below the normal range may lose of a norm.
 constexpr double underflow = 1e-150;
+/// Each bounded row keeps as many numbers.
+constexpr std::int64_t most_flips = 4096;
 
 double no_number_is_infinite(double x) {
   return std::isnan(x) ? std::numeric_limits<double>::infinity() : x;
@@ -21,13 +23,16 @@ double no_number_is_infinite(double x) {
 }  // namespace
 
 bool Moves::touch(int layer) const {
-  return l2_of(layer) > 0 || row_of(layer) > 0 || each_of(layer) != nullptr;
+  return l2_of(layer) > 0 || row_of(layer) > 0 || static_cast<bool>(allowance(layer));
 }
 
-const Radius* Moves::each_of(int layer) const {
-  if (budget.count == 0 || budget.each.empty()) return nullptr;
-  const auto& each = budget.each[static_cast<std::size_t>(layer)];
-  return each && !each->zero() ? &*each : nullptr;
+Allowance Moves::allowance(int layer) const {
+  const auto m = static_cast<std::size_t>(layer);
+  if (budget.count == 0) return {};
+  if (!flips.empty()) return {nullptr, flips[m].levels() > 0 ? &flips[m] : nullptr};
+  if (budget.each.empty()) return {};
+  const auto& each = budget.each[m];
+  return {each && !each->zero() ? &*each : nullptr, nullptr};
 }
 
 Moves moves_of(const ThreatSet& set, const Network& network) {
@@ -41,6 +46,12 @@ Moves moves_of(const ThreatSet& set, const Network& network) {
   }
   moves.biases = set.biases;
   moves.budget = set.budget;
+  if (set.budget.flips != nullptr) {
+    for (const auto& codes : set.budget.flips->codes) {
+      moves.flips.push_back(
+          codes.codes.empty() ? FlipReach{} : flip_reach(codes, set.budget.count, set.budget.flips->mask));
+    }
+  }
   moves.input = set.input;
   return moves;
 }
@@ -52,6 +63,7 @@ Moves moves_in_float32(const Moves& moves, const Network& network) {
     const double grow = 1 + gamma32(network.weights(layer).weight.cols() + 4);
     if (!grown.l2.empty()) grown.l2[m] *= grow;
     if (!grown.row.empty()) grown.row[m] *= grow;
+    if (!grown.flips.empty()) grown.flips[m].scale(grow);
     if (grown.budget.each.empty() || !grown.budget.each[m]) continue;
     auto& each = *grown.budget.each[m];
     each.uniform *= grow;
@@ -97,9 +109,23 @@ bool Largest::add(double x) {
   return true;
 }
 
-void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Radius& each,
-                           const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order) {
-  const VectorD size = a.cwiseAbs();
+void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Allowance& allowance,
+                           const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order, bool signs) {
+  if (allowance.each != nullptr) {
+    add_radius(a.cwiseAbs(), *allowance.each, z, order);
+    return;
+  }
+  const FlipReach& flips = *allowance.flips;
+  if (!signs) {
+    add_flips(a.cwiseAbs(), flips.either, flips.largest_either, z, order);
+    return;
+  }
+  add_flips(a.cwiseMax(0.0), flips.down, flips.largest_down, z, order);
+  add_flips((-a).cwiseMax(0.0), flips.up, flips.largest_up, z, order);
+}
+
+void Largest::add_radius(const VectorD& size, const Radius& each, const Eigen::Ref<const VectorD>& z,
+                         const std::vector<Index>& order) {
   for (const Index i : descending(size)) {
     if (size(i) == 0) break;
     const double bias = each.bias.size() > 0 ? each.bias(i) : each.bias_uniform;
@@ -111,6 +137,23 @@ void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Radius& eac
       if (own > 0) add(size(i) * own * z(j));
       // Nothing further in this row is larger.
       if (heap_.size() == k_ && k_ > 0 && size(i) * row * z(j) <= heap_.front()) break;
+    }
+  }
+}
+
+// The flips of one weight come largest first: where one is not among the k largest, neither are the next.
+void Largest::add_flips(const VectorD& size, const std::vector<MatrixD>& levels, const VectorD& largest,
+                        const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order) {
+  const VectorD most = size.cwiseProduct(largest);
+  for (const Index i : descending(most)) {
+    if (most(i) == 0) break;
+    for (const Index j : order) {
+      if (z(j) == 0) break;
+      if (heap_.size() == k_ && most(i) * z(j) <= heap_.front()) break;
+      for (const auto& level : levels) {
+        const double loss = size(i) * level(i, j) * z(j);
+        if (!(loss > 0) || !add(loss)) break;
+      }
     }
   }
 }
@@ -128,20 +171,20 @@ std::vector<Index> descending(const Eigen::Ref<const VectorD>& values) {
   return order;
 }
 
-MatrixD budget_reach(std::int64_t count, const Radius& each, Index outputs, const MatrixD& magnitude) {
+MatrixD budget_reach(std::int64_t count, const Allowance& allowance, Index outputs,
+                     const MatrixD& magnitude) {
   MatrixD reach(magnitude.rows(), outputs);
-  const bool same = each.weight.size() == 0 && each.bias.size() == 0;
   for (Index n = 0; n < magnitude.rows(); ++n) {
     const VectorD z = magnitude.row(n).transpose();
     const auto order = descending(z);
     for (Index i = 0; i < outputs; ++i) {
-      if (same && i > 0) {
+      if (allowance.uniform() && i > 0) {
         reach(n, i) = reach(n, 0);
         continue;
       }
       Largest largest(count);
       const VectorD unit = VectorD::Unit(outputs, i);
-      largest.add_products(unit, each, z, order);
+      largest.add_products(unit, allowance, z, order, false);
       reach(n, i) = largest.sum();
     }
   }
@@ -161,19 +204,18 @@ MatrixD balls_on_margins(const Moves& moves, int layer, Index label, const Matri
 MatrixD budget_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude,
                           Index classes) {
   MatrixD most = MatrixD::Zero(magnitude.rows(), classes);
-  const auto* each = moves.each_of(layer);
-  if (each == nullptr) return most;
-  const bool same = each->weight.size() == 0 && each->bias.size() == 0;
+  const Allowance allowance = moves.allowance(layer);
+  if (!allowance) return most;
   for (Index n = 0; n < magnitude.rows(); ++n) {
     const VectorD z = magnitude.row(n).transpose();
     const auto order = descending(z);
     std::optional<double> sum;
     for (Index j = 0; j < classes; ++j) {
       if (j == label) continue;
-      if (!sum || !same) {
+      if (!sum || !allowance.uniform()) {
         Largest largest(moves.budget.count);
         const VectorD rows = VectorD::Unit(classes, label) + VectorD::Unit(classes, j);
-        largest.add_products(rows, *each, z, order);
+        largest.add_products(rows, allowance, z, order, false);
         sum = largest.sum();
       }
       most(n, j) = *sum;
@@ -183,7 +225,21 @@ MatrixD budget_on_margins(const Moves& moves, int layer, Index label, const Matr
 }
 
 std::string refuses_moves(const Network& network, const ThreatSet& set) {
-  if (set.ball == Ball::bits) return "flipped bits of stored codes: no bound of the real-valued kind";
+  if (const auto& flips = set.budget.flips; flips != nullptr) {
+    if (set.budget.count > most_flips) {
+      return "more than " + std::to_string(most_flips) + " flips at once are not followed";
+    }
+    for (int layer = 0; layer < network.layers(); ++layer) {
+      const Encoded& codes = flips->codes[static_cast<std::size_t>(layer)];
+      if (codes.codes.empty()) continue;
+      if (auto why = refuses_flips(*codes.format, set.budget.count); !why.empty()) return why;
+      if (flip_reach(codes, set.budget.count, flips->mask).finite()) continue;
+      return "flips can make weights of layer '" + network.layer_name(layer) + "' infinite in format " +
+             codes.format->name + ": only an infinite bound is true";
+    }
+  } else if (set.ball == Ball::bits) {
+    return "any number of flips, or flips in scales: no bound of the real-valued kind";
+  }
   if (set.frobenius == 0 && set.row == 0 && set.budget.zero()) return {};
   for (const int layer : set.layers) {
     const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(layer))];

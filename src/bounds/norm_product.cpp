@@ -80,13 +80,13 @@ class Sensitivity {
 
  private:
   void collect(Index n, int k, int layer, const MatrixD& s, std::vector<Largest>& largest) const {
-    const auto* each = problem_.moves.each_of(layer);
-    if (each == nullptr) return;
+    const Allowance allowance = problem_.moves.allowance(layer);
+    if (!allowance) return;
     const auto& inputs = enclosures_.moved(k - 1);
     const VectorD z = inputs.lower.row(n).cwiseAbs().cwiseMax(inputs.upper.row(n).cwiseAbs()).transpose();
     const auto order = descending(z);
     for (Index j = 0; j < s.rows(); ++j) {
-      largest[static_cast<std::size_t>(j)].add_products(s.row(j).transpose(), *each, z, order);
+      largest[static_cast<std::size_t>(j)].add_products(s.row(j).transpose(), allowance, z, order, false);
     }
   }
   MatrixD margins(int layer, Index y) const {

@@ -343,6 +343,7 @@ BoundValues universal_bound(const BoundContext& context) {
 }
 
 std::string refuses_universal(const Network& network, const ThreatSet& set) {
+  if (auto why = refuses_box(network, set); !why.empty()) return why;
   if (auto why = refuses_linear(network, set); !why.empty()) return why;
   if (network.classes() < 2) return "one class has no margin";
   return {};

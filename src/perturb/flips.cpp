@@ -136,7 +136,27 @@ Reach single_moves(const Encoded& encoded, std::uint32_t code, std::size_t row, 
   return reach;
 }
 
+void compare(FlipReach& reach) {
+  for (std::size_t t = 0; t < reach.levels(); ++t)
+    reach.either.push_back(reach.up[t].cwiseMax(reach.down[t]));
+  if (reach.levels() == 0) return;
+  reach.largest_up = reach.up[0].rowwise().maxCoeff();
+  reach.largest_down = reach.down[0].rowwise().maxCoeff();
+  reach.largest_either = reach.either[0].rowwise().maxCoeff();
+}
+
 }  // namespace
+
+bool FlipReach::finite() const {
+  return std::all_of(either.begin(), either.end(), [](const MatrixD& level) { return level.allFinite(); });
+}
+
+void FlipReach::scale(double factor) {
+  for (auto* levels : {&up, &down, &either}) {
+    for (auto& level : *levels) level *= factor;
+  }
+  for (auto* largest : {&largest_up, &largest_down, &largest_either}) *largest *= factor;
+}
 
 std::string refuses_flips(const Format& format, std::int64_t flips) {
   if (format.scaled || ordered_float(format) || patterns(format.bits, flips) <= most_patterns) return {};
@@ -174,6 +194,7 @@ FlipReach flip_reach(const Encoded& encoded, std::int64_t flips, std::uint32_t m
       result.down[t].data()[i] = reach->down[t];
     }
   }
+  compare(result);
   return result;
 }
 

@@ -160,6 +160,7 @@ ThreatSet k_weights_set(const Network& network, std::int64_t count, double delta
 }
 
 bool Budget::zero() const {
+  if (flips != nullptr) return count == 0;
   return count == 0 ||
          std::all_of(each.begin(), each.end(), [](const auto& one) { return !one || one->zero(); });
 }
@@ -179,6 +180,19 @@ bool box_alone(const ThreatSet& set) {
 ThreatSet bits_set(const Network& network, const std::string& what, double severity, const LayerSet& layers) {
   ThreatSet set = base_set(Ball::bits, network, severity, layers, false);
   set.key = key_of(set, what + "=" + to_text(severity), network);
+  return set;
+}
+
+ThreatSet flips_set(const Network& network, const std::string& what, std::int64_t flips,
+                    const LayerSet& layers, FlippableCodes codes) {
+  ThreatSet set = bits_set(network, what, static_cast<double>(flips), layers);
+  set.budget.count = flips;
+  for (int layer = 0; layer < network.layers(); ++layer) {
+    if (!std::binary_search(layers.begin(), layers.end(), layer)) {
+      codes.codes.at(static_cast<std::size_t>(layer)).codes.clear();
+    }
+  }
+  set.budget.flips = std::make_shared<const FlippableCodes>(std::move(codes));
   return set;
 }
 

@@ -36,10 +36,11 @@ struct Cases {
   /// The image and hidden layer 0 where that layer's pre-activations do not fill a box; empty otherwise, and
   /// never needed for soundness. One row a case, as in `limits`.
   struct First {
-    Interval boxes;   ///< p^0 that the boxes alone reach [cases x units]; empty where the image moves
-    Interval image;   ///< [cases x inputs]; empty where it does not move
-    MatrixD largest;  ///< abs(x) [cases x inputs]
-    VectorD norm;     ///< ||x||_2, or ||(x, 1)||_2
+    Interval boxes;         ///< p^0 that the boxes alone reach [cases x units]; empty where the image moves
+    Interval image;         ///< [cases x inputs]; empty where it does not move
+    MatrixD largest;        ///< abs(x) [cases x inputs]
+    VectorD norm;           ///< ||x||_2, or ||(x, 1)||_2
+    bool positive = false;  ///< no x is negative
   };
   std::optional<First> first{};
 
@@ -124,7 +125,8 @@ class Backward {
   /// Through hidden layer 0 to the image: better than close() where the units of that layer do not move
   /// independently.
   VectorD close_at_image(Forms& forms, const Cases& cases) const;
-  void add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, Forms& forms) const;
+  /// `signs`: the inputs are not negative, `largest` their upper limits.
+  void add_losses(const MatrixD& a, std::size_t m, const MatrixD& largest, bool signs, Forms& forms) const;
   /// Limits of the inputs z^{m-1} of layer m.
   Interval inputs(std::size_t m, const Cases& cases) const;
 

@@ -5,9 +5,20 @@
 
 #include <temblor/data/dataset.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/perturb/flips.hpp>
 #include <temblor/perturb/threat.hpp>
 
 namespace temblor {
+
+/// How far one change of the budget moves a parameter of a layer: by at most `each`, or as `flips` says.
+struct Allowance {
+  const Radius* each = nullptr;
+  const FlipReach* flips = nullptr;
+
+  explicit operator bool() const { return each != nullptr || flips != nullptr; }
+  /// Whether every weight of the layer may change by the same.
+  bool uniform() const { return each != nullptr && each->weight.size() == 0 && each->bias.size() == 0; }
+};
 
 /// What may change besides the boxes around parameters, and on top of them: all of it at once.
 struct Moves {
@@ -15,14 +26,15 @@ struct Moves {
   std::vector<double> row;  ///< l2 radius of each row of it, likewise
   bool biases = false;      ///< a bias is one more column of the rows of `l2` and `row`
   Budget budget{};
-  double input = 0;  ///< of every image value, within Dataset::least .. most
+  std::vector<FlipReach> flips{};  ///< what budget.flips makes of each weighted layer
+  double input = 0;                ///< of every image value, within Dataset::least .. most
 
   /// Whether parameters of this weighted layer move.
   bool touch(int layer) const;
   double l2_of(int layer) const { return l2.empty() ? 0 : l2[static_cast<std::size_t>(layer)]; }
   double row_of(int layer) const { return row.empty() ? 0 : row[static_cast<std::size_t>(layer)]; }
   /// How much one of the `count` parameters of this layer may change; null: not at all.
-  const Radius* each_of(int layer) const;
+  Allowance allowance(int layer) const;
 };
 
 Moves moves_of(const ThreatSet& set, const Network& network);
@@ -44,13 +56,19 @@ class Largest {
   bool add(double x);
   /// Every abs(a_i) D_ij z_j and abs(a_i) d_i: what changing single parameters of a layer, each by D or d,
   /// can take off a^T p. a [outputs]; z [inputs] not negative, largest first as `order` says (see
-  /// descending).
-  void add_products(const Eigen::Ref<const VectorD>& a, const Radius& each,
-                    const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order);
+  /// descending). With `signs`, z are the inputs themselves and not their magnitudes: only flips that lower
+  /// a^T p count.
+  void add_products(const Eigen::Ref<const VectorD>& a, const Allowance& allowance,
+                    const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order, bool signs);
   /// At least the sum of the k largest.
   double sum() const;
 
  private:
+  void add_radius(const VectorD& size, const Radius& each, const Eigen::Ref<const VectorD>& z,
+                  const std::vector<Index>& order);
+  void add_flips(const VectorD& size, const std::vector<MatrixD>& levels, const VectorD& largest,
+                 const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order);
+
   std::size_t k_;
   std::vector<double> heap_;  ///< smallest in front
 };
@@ -60,7 +78,7 @@ std::vector<Index> descending(const Eigen::Ref<const VectorD>& values);
 
 /// Upper limits on what the budget alone can do to each output of a layer, [images x outputs], for magnitudes
 /// abs(z) <= `magnitude`.
-MatrixD budget_reach(std::int64_t count, const Radius& each, Index outputs, const MatrixD& magnitude);
+MatrixD budget_reach(std::int64_t count, const Allowance& allowance, Index outputs, const MatrixD& magnitude);
 
 /// Upper limits on what the last layer's l2 balls take off the margins f^{yj}, [images x classes], for
 /// magnitudes abs(z) <= `magnitude` of its inputs: sqrt(2) radius ||z||_2 for a Frobenius ball, 2 radius

@@ -14,10 +14,16 @@ namespace temblor {
 /// same sum of down. A level is never larger than the one before it. Infinite where a flip makes the value
 /// infinite or no number.
 struct FlipReach {
-  std::vector<MatrixD> up;    ///< [levels], each [outputs x inputs], not negative
-  std::vector<MatrixD> down;  ///< the same
+  std::vector<MatrixD> up;        ///< [levels], each [outputs x inputs], not negative
+  std::vector<MatrixD> down;      ///< the same
+  std::vector<MatrixD> either{};  ///< the larger of both
+  /// Of the first level, each row's largest [outputs].
+  VectorD largest_up{}, largest_down{}, largest_either{};
 
   std::size_t levels() const { return up.size(); }
+  bool finite() const;
+  /// Every move times `factor`.
+  void scale(double factor);
 };
 
 /// For at most `flips` flips of the bits in `mask`, in any one code. Integer codes: a flip of bit b moves the

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
 
 namespace temblor {
@@ -29,10 +31,18 @@ enum class Ball {
 std::string to_text(Ball ball);
 Ball parse_ball(const std::string& text);
 
-/// At most `count` parameters of all layers together change, each by at most its entry of `each`.
+/// Stored codes whose bits may flip.
+struct FlippableCodes {
+  std::vector<Encoded> codes;  ///< one a weighted layer; no codes for untouched layers
+  std::uint32_t mask = 0;      ///< bits of a code that may flip
+};
+
+/// At most `count` parameters of all layers together change, each by at most its entry of `each`; or at most
+/// `count` bits of `flips` are inverted.
 struct Budget {
   std::int64_t count = 0;
   std::vector<std::optional<Radius>> each{};  ///< one a weighted layer, empty for untouched layers
+  std::shared_ptr<const FlippableCodes> flips{};
 
   bool zero() const;
 };
@@ -64,7 +74,11 @@ ThreatSet l2_set(const Network& network, double radius, const LayerSet& layers, 
 ThreatSet l2_row_set(const Network& network, double radius, const LayerSet& layers, bool biases = false);
 ThreatSet k_weights_set(const Network& network, std::int64_t count, double delta, const LayerSet& layers,
                         bool biases = false);
-/// `what` names the severity: "ber", "flips".
+/// At most `flips` bits of the codes inverted (theory, section 5). `what` describes format and bits in the
+/// key; `network` computes with the decoded codes.
+ThreatSet flips_set(const Network& network, const std::string& what, std::int64_t flips,
+                    const LayerSet& layers, FlippableCodes codes);
+/// Random flips, any number of them: no bound applies. `what` names the severity: "ber".
 ThreatSet bits_set(const Network& network, const std::string& what, double severity, const LayerSet& layers);
 /// `radius` has one entry a weighted layer, empty for untouched ones. `what` describes it in the key.
 ThreatSet box_set(const Network& network, double severity, std::vector<std::optional<Radius>> radius,
