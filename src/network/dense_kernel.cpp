@@ -159,6 +159,11 @@ void PackedDense::pack(const Matrix& weight, const Vector& bias, std::span<const
   }
 }
 
+void PackedDense::set(Index output, Index input, float value) {
+  const Index first = output / panel * panel;
+  panels_[static_cast<std::size_t>(first * inputs_ + input * panel + output - first)] = value;
+}
+
 void PackedDense::multiply(const RowsView& in, Index count, float* out, Index out_stride) const {
   const Index passes = std::max<Index>(1, (inputs_ + depth - 1) / depth);
   const Index step = (inputs_ + passes - 1) / passes;

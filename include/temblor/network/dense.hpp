@@ -30,6 +30,9 @@ class PackedDense {
   /// Only these units (rows of the matrix); output c of the result is unit units[c].
   void pack(const Matrix& weight, const Vector& bias, std::span<const Index> units);
 
+  /// Replaces one weight of what is packed.
+  void set(Index output, Index input, float value);
+
   Index outputs() const { return outputs_; }
   Index inputs() const { return inputs_; }
 
