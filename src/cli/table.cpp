@@ -47,6 +47,7 @@ const std::vector<Subcommand>& subcommand_table() {
       run_command(),
       bound_command(),
       certify_command(),
+      census_command(),
       check_command(),
       generalize_command(),
       list_command(),

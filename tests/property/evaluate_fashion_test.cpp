@@ -5,30 +5,14 @@
 #include <limits>
 
 #include <catch2/catch.hpp>
+#include <support/fashion.hpp>
 
 #include <temblor/base/error.hpp>
 #include <temblor/evaluate/evaluator.hpp>
 #include <temblor/random/stream.hpp>
-#include <temblor/train/trainer.hpp>
 
 using namespace temblor;
-
-namespace {
-
-Network trained() {
-  const Dataset data = load_dataset({"fashion-mnist", Split::train, "", "first:6000"}, {});
-  TrainingPlan plan;
-  plan.epochs = 1;
-  plan.loss_params = Params("loss", find_loss(plan.loss).params, {});
-  plan.optimizer_params = Params("optimiser", find_optimizer(plan.optimizer).params, {});
-  plan.schedule_params = Params("schedule", find_schedule(plan.schedule).params, {});
-  Trainer trainer(initialise(multilayer_perceptron("784-128-64-32-10", "relu", true, {}, {{784}}), 1), data,
-                  plan);
-  while (!trainer.finished()) trainer.step();
-  return trainer.network();
-}
-
-}  // namespace
+using temblor::testing::trained_on_fashion;
 
 TEST_CASE("single-bit faults on Fashion-MNIST count as full inference does") {
   Dataset data;
@@ -38,7 +22,7 @@ TEST_CASE("single-bit faults on Fashion-MNIST count as full inference does") {
     std::cout << "skipped: " << error.what() << '\n';
     return;
   }
-  const Network network = trained();
+  const Network network = trained_on_fashion("784-128-64-32-10", 6000);
   const Evaluator evaluator(network, data);
   REQUIRE(evaluator.golden().correct > 500);
   Evaluator::Scratch scratch(evaluator);

@@ -12,6 +12,7 @@ Subcommand eval_command();
 Subcommand run_command();
 Subcommand bound_command();
 Subcommand certify_command();
+Subcommand census_command();
 Subcommand check_command();
 Subcommand generalize_command();
 Subcommand list_command();

@@ -32,7 +32,7 @@ struct LayerCensus {
 struct Census {
   std::vector<int> bits;            ///< chosen bits of the code, ascending
   std::vector<LayerCensus> layers;  ///< chosen layers, ascending
-  bool traced = false;              ///< by rays (theory, section 7); otherwise by inference alone
+  bool traced = false;              ///< by rays (theory, section 11); otherwise by inference alone
   std::string why_not_traced;       ///< the reason, when not
   std::int64_t inferred = 0;        ///< pairs of fault and image that were inferred again
 };
@@ -48,7 +48,7 @@ struct CensusRequest {
 
 /// Exact census of single-bit faults. Counts are those of full re-inference of every fault (TrialCounts).
 /// Worst drops are those of the network above the faulty unit in exact arithmetic, started from the golden
-/// float32 run (theory, section 7): within the rounding bound of float32 inference of what that gives, which
+/// float32 run (theory, section 11): within the rounding bound of float32 inference of what that gives, which
 /// is also what is stored where inference decided. `evaluator` is of stored.network on `data`.
 ///
 /// Chains of dense and ReLU layers are traced; other networks are inferred again fault by fault.

@@ -24,7 +24,7 @@ struct Node {
   double drop;
 };
 
-/// What moving one unit's pre-activation does to every image (theory, section 7): predictions and margin
+/// What moving one unit's pre-activation does to every image (theory, section 11): predictions and margin
 /// drops as functions of the distance, upward (side 0) and downward (side 1).
 struct Rays {
   std::vector<Segment> segments[2];

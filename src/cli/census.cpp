@@ -1,0 +1,413 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <ostream>
+#include <set>
+
+#include <nlohmann/json.hpp>
+#include <oneapi/tbb/global_control.h>
+
+#include <temblor/base/build.hpp>
+#include <temblor/base/error.hpp>
+#include <temblor/base/sha256.hpp>
+#include <temblor/base/text.hpp>
+#include <temblor/campaign/census_file.hpp>
+#include <temblor/campaign/interrupt.hpp>
+#include <temblor/campaign/result_file.hpp>
+#include <temblor/cli/campaign_options.hpp>
+#include <temblor/cli/commands.hpp>
+#include <temblor/cli/data_options.hpp>
+#include <temblor/cli/output.hpp>
+#include <temblor/cli/sections.hpp>
+#include <temblor/network/file.hpp>
+
+namespace temblor::cli {
+namespace {
+
+/// all, field names, bits and ranges of bits A-B, separated by commas; ascending, each once.
+std::vector<int> parse_bits(const std::string& text, const Format& format) {
+  std::set<int> bits;
+  std::vector<std::string> fields;
+  for (const auto& field : format.fields) fields.push_back(field.name);
+  for (const auto& word : split(text, ',')) {
+    const auto named = std::find(fields.begin(), fields.end(), word);
+    if (word == "all") {
+      for (int bit = 0; bit < format.bits; ++bit) bits.insert(bit);
+    } else if (named != fields.end()) {
+      const BitField& field = format.fields[static_cast<std::size_t>(named - fields.begin())];
+      for (int bit = field.low; bit < field.low + field.bits; ++bit) bits.insert(bit);
+    } else if (!word.empty() && word.find_first_not_of("0123456789-") == std::string::npos) {
+      const auto ends = split(word, '-');
+      if (ends.size() > 2) usage_error("--bits " + word, "a range is A-B", "as in 23-30");
+      const auto bit = [&](const std::string& end) {
+        return static_cast<int>(
+            parse_integer(end, "--bits (of format " + format.name + ")", 0, format.bits - 1));
+      };
+      const int low = bit(ends.front());
+      const int high = bit(ends.back());
+      if (low > high) usage_error("--bits " + word, "it runs backward", "put the lower bit first");
+      for (int b = low; b <= high; ++b) bits.insert(b);
+    } else {
+      fields.emplace_back("all");
+      unknown_name("bits or field of format " + format.name, word, fields);
+    }
+  }
+  return {bits.begin(), bits.end()};
+}
+
+/// What is printed and stored beside the dense arrays.
+class Summary {
+ public:
+  Summary(const Network& network, const StoredNetwork& stored, const Census& census, const CensusIdentity& of,
+          std::size_t top)
+      : network_(network),
+        stored_(stored),
+        census_(census),
+        of_(of),
+        folds_(fold_census(census, of.correct)) {
+    add_fields();
+    add_bits();
+    add_critical(top);
+  }
+
+  std::vector<Section> sections() const { return {fields_, bits_, critical_}; }
+
+ private:
+  static std::vector<Field> with_folds(std::vector<Field> keys) {
+    const std::vector<Field> folds{
+        {"faults", "", "single-bit faults"},
+        {"changing", "", "faults that change a prediction or leave an image without one"},
+        {"detectable", "", "faults that leave some image without prediction"},
+        {"sdc", "", "mean share of images whose prediction changes silently", 3},
+        {"no prediction", "", "mean share of images without prediction", 3},
+        {"accuracy", "", "mean accuracy over the faults", 6},
+        {"least accuracy", "", "accuracy under the worst fault"},
+        {"worst drop", "logit", "largest margin drop of any fault on any image"}};
+    keys.insert(keys.end(), folds.begin(), folds.end());
+    return keys;
+  }
+
+  std::vector<Cell> with_folds(std::vector<Cell> keys, const CensusFold& fold) const {
+    const auto images = static_cast<double>(of_.images);
+    const double outcomes = images * static_cast<double>(fold.faults);
+    const auto share = [&](std::int64_t sum) { return static_cast<double>(sum) / outcomes; };
+    const double lost = static_cast<double>(fold.fixed - fold.broken) / static_cast<double>(fold.faults);
+    const std::vector<Cell> cells{fold.faults,
+                                  fold.changing,
+                                  fold.detectable,
+                                  share(fold.changed),
+                                  share(fold.no_prediction),
+                                  (static_cast<double>(of_.correct) + lost) / images,
+                                  static_cast<double>(fold.least_correct) / images,
+                                  fold.worst_drop};
+    keys.insert(keys.end(), cells.begin(), cells.end());
+    return keys;
+  }
+
+  /// Folds for which `same` holds, as one.
+  template <class Same>
+  CensusFold folded(const Same& same) const {
+    CensusFold sum;
+    sum.least_correct = of_.correct;
+    for (const CensusFold& fold : folds_) {
+      if (same(fold)) sum.add(fold);
+    }
+    return sum;
+  }
+
+  void add_fields() {
+    const Format& format = *stored_.format;
+    for (const LayerCensus& layer : census_.layers) {
+      for (auto field = format.fields.rbegin(); field != format.fields.rend(); ++field) {
+        const auto sum = folded([&](const CensusFold& fold) {
+          return fold.layer == layer.layer && fold.bit >= field->low && fold.bit < field->low + field->bits;
+        });
+        if (sum.faults == 0) continue;
+        fields_.add(
+            with_folds({std::int64_t{layer.layer}, network_.layer_name(layer.layer), field->name}, sum));
+      }
+    }
+    const auto all = folded([](const CensusFold&) { return true; });
+    fields_.add(with_folds({Cell{}, std::string("all"), std::string("all")}, all));
+  }
+
+  void add_bits() {
+    for (auto bit = census_.bits.rbegin(); bit != census_.bits.rend(); ++bit) {
+      const auto sum = folded([&](const CensusFold& fold) { return fold.bit == *bit; });
+      bits_.add(with_folds({std::int64_t{*bit}, field_of(*stored_.format, *bit)}, sum));
+    }
+  }
+
+  void add_critical(std::size_t top) {
+    std::int64_t rank = 0;
+    for (const CensusFault& fault : most_critical(census_, top)) {
+      const LayerCensus& layer = census_.layers[fault.layer];
+      const std::size_t f = fault.fault;
+      const std::size_t index = f / census_.bits.size();
+      const int bit = census_.bits[f % census_.bits.size()];
+      const Encoded& codes = stored_.codes[static_cast<std::size_t>(layer.layer)];
+      const std::uint32_t code = codes.codes[index];
+      const auto inputs = static_cast<std::int64_t>(layer.inputs);
+      critical_.add(
+          {++rank, std::int64_t{layer.layer}, network_.layer_name(layer.layer),
+           static_cast<std::int64_t>(index) / inputs, static_cast<std::int64_t>(index) % inputs,
+           std::int64_t{bit}, field_of(*stored_.format, bit), static_cast<double>(codes.decode(index, code)),
+           static_cast<double>(codes.decode(index, code ^ (1U << static_cast<unsigned>(bit)))),
+           of_.correct - layer.broken[f] + layer.fixed[f], std::int64_t{layer.changed[f]},
+           std::int64_t{layer.broken[f]}, std::int64_t{layer.fixed[f]}, std::int64_t{layer.no_prediction[f]},
+           layer.worst_drop[f], std::int64_t{layer.worst_image[f]}});
+    }
+  }
+
+  const Network& network_;
+  const StoredNetwork& stored_;
+  const Census& census_;
+  const CensusIdentity& of_;
+  std::vector<CensusFold> folds_;
+  Section fields_{"layers", "Faults by layer and field",
+                  with_folds({{"layer", "", "weighted layer, -1 for all"},
+                              {"name", "", "its name"},
+                              {"field", "", "field of the code"}})};
+  Section bits_{
+      "bits", "Faults by bit, chosen layers together",
+      with_folds({{"bit", "", "bit of the code, 0 the least significant"}, {"field", "", "its field"}})};
+  Section critical_{"critical",
+                    "Most critical bits: images lost, then images changed or without prediction",
+                    {{"rank", "", "1 for the most critical"},
+                     {"layer", "", "weighted layer"},
+                     {"name", "", "its name"},
+                     {"output", "", "row of the weight"},
+                     {"input", "", "column of the weight"},
+                     {"bit", "", "bit of the code"},
+                     {"field", "", "its field"},
+                     {"weight", "weight", "decoded value without fault"},
+                     {"faulty", "weight", "decoded value with it"},
+                     {"correct", "images", "finite logits and prediction equal to the label"},
+                     {"changed", "images", "finite logits, prediction not the golden"},
+                     {"broken", "images", "right without fault, wrong or no prediction with it"},
+                     {"fixed", "images", "wrong without fault, right with it"},
+                     {"no prediction", "images", "some logit is not finite"},
+                     {"worst drop", "logit", "largest margin drop"},
+                     {"worst image", "", "row of /samples with it"}}};
+};
+
+void write_provenance(const hdf5::File& file, const Arguments& arguments, const Dataset& data,
+                      double seconds) {
+  const auto text = [&](const char* name, const std::string& value) {
+    write_item(file, std::string("/provenance/") + name, std::vector<std::string>{value});
+  };
+  const auto& build = build_info();
+  std::vector<std::string> libraries;
+  for (const auto& [library, version] : build.libraries) libraries.push_back(library + " " + version);
+  text("command_line", arguments.command_line);
+  text("version", build.version + ", " + build.git);
+  text("compiler", build.compiler + ", " + build.flags);
+  text("libraries", join(libraries, ", "));
+  std::vector<std::string> inputs{arguments.required("network")};
+  inputs.insert(inputs.end(), data.files.begin(), data.files.end());
+  std::vector<std::string> hashes;
+  for (const auto& input : inputs) hashes.push_back(sha256_file(input));
+  write_item(file, "/provenance/input_file", inputs);
+  write_item(file, "/provenance/input_hash", hashes);
+  file.write<double>("/timing/census_seconds", std::span<const double>(&seconds, 1), {1});
+}
+
+void write_file(const FreshFile& fresh, const Arguments& arguments, const Dataset& data,
+                const Evaluator& evaluator, const CensusIdentity& identity, const Census& census,
+                const std::vector<Section>& sections, double seconds) {
+  const hdf5::File& file = fresh.file();
+  write_census(file, identity, census);
+  write_samples(file, data.index, data.labels, {identity.format}, {&evaluator.golden().logits()});
+  write_sections(file, sections);
+  write_provenance(file, arguments, data, seconds);
+  attach_scales(file);
+}
+
+/// A line on a terminal that is redrawn while the census lasts, and the wish to stop.
+class Watch {
+ public:
+  explicit Watch(const Streams& streams) : streams_(streams) {}
+  ~Watch() {
+    if (drawn_) streams_.err << "\r\033[K" << std::flush;
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  bool operator()(double share) {
+    const auto now = std::chrono::steady_clock::now();
+    if (streams_.terminal && now - last_ > std::chrono::milliseconds(200)) {
+      last_ = now;
+      drawn_ = true;
+      streams_.err << "\r\033[Kcensus: " << std::lround(100 * share) << " %" << std::flush;
+    }
+    return !InterruptGuard::requested();
+  }
+
+ private:
+  const Streams& streams_;
+  std::chrono::steady_clock::time_point last_{};
+  bool drawn_ = false;
+};
+
+struct Outline {
+  std::string path;
+  const Network& network;
+  const Dataset& data;
+  const CensusIdentity& identity;
+  const Census& census;
+  double seconds;
+
+  std::int64_t faults() const {
+    std::int64_t sum = 0;
+    for (const auto& layer : census.layers) sum += static_cast<std::int64_t>(layer.faults());
+    return sum;
+  }
+  double outcomes() const { return static_cast<double>(faults()) * static_cast<double>(identity.images); }
+};
+
+std::string rounded(double value, int digits) {
+  const double scale = std::pow(10.0, digits - 1 - std::floor(std::log10(std::max(value, 1e-300))));
+  return to_text(std::round(value * scale) / scale);
+}
+
+void print(std::ostream& out, const Outline& of, const std::vector<Section>& sections) {
+  const double accuracy = static_cast<double>(of.identity.correct) / static_cast<double>(of.identity.images);
+  out << "network  " << of.path << ": " << of.network.summary() << '\n'
+      << "data     " << of.data.name << ", " << split_name(of.data.split) << ", " << of.data.select << ": "
+      << of.identity.images << " images, " << of.identity.correct << " right without fault ("
+      << rounded(100 * accuracy, 4) << " %)\n"
+      << "faults   " << of.faults() << " single bits of " << of.identity.format
+      << ", every one of them: exact counts\n"
+      << "method   "
+      << (of.census.traced ? "rays; " + std::to_string(of.census.inferred) + " of " +
+                                 rounded(of.outcomes(), 3) + " pairs of fault and image inferred again"
+                           : "every fault inferred again (" + of.census.why_not_traced + ")")
+      << '\n'
+      << "time     " << rounded(of.seconds, 3) << " s, "
+      << rounded(static_cast<double>(of.faults()) / of.seconds, 3) << " faults/s, "
+      << rounded(of.outcomes() / of.seconds, 3) << " image outcomes/s\n";
+  write_text(out, sections);
+}
+
+void print_json(std::ostream& out, const Outline& of, const std::vector<Section>& sections) {
+  const auto dumped = [](const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
+  write_json(
+      out,
+      {{"network",
+        dumped({{"file", of.path}, {"id", of.identity.network_id}, {"summary", of.network.summary()}})},
+       {"dataset", dumped({{"name", of.data.name},
+                           {"split", split_name(of.data.split)},
+                           {"select", of.data.select},
+                           {"id", of.data.id},
+                           {"images", of.identity.images},
+                           {"files", of.data.files}})},
+       {"format", dumped(of.identity.format)},
+       {"correct", dumped(of.identity.correct)},
+       {"faults", dumped(of.faults())},
+       {"method", dumped(of.census.traced ? "rays" : "inference")},
+       {"inferred_pairs", dumped(of.census.inferred)},
+       {"seconds", dumped(of.seconds)}},
+      sections);
+}
+
+int run_census(const Arguments& arguments, const Streams& streams) {
+  const Format& format = find_format(arguments.required("format"));
+  CensusRequest request;
+  request.bits = parse_bits(arguments.required("bits"), format);
+  request.trace = !arguments.flag("full");
+  const auto top = static_cast<std::size_t>(parse_integer(arguments.required("top"), "--top", 0, 1 << 24));
+  const std::string path = arguments.required("network");
+  const auto output = arguments.text("output");
+  if (output) check_output(*output, census_filetype, {path});
+  const oneapi::tbb::global_control limit(oneapi::tbb::global_control::max_allowed_parallelism,
+                                          static_cast<std::size_t>(thread_count(arguments)));
+  const Network network = load_network(path);
+  request.layers = parse_layers(arguments.required("layers"), network);
+  const StoredNetwork stored = store(network, format);
+  const Dataset data = load_dataset(data_request(arguments), network.scaling());
+  check_fits(network, path, data);
+  std::optional<FreshFile> file;
+  if (output) file.emplace(*output);
+
+  const InterruptGuard guard;
+  const auto begin = std::chrono::steady_clock::now();
+  const Evaluator evaluator(stored.network, data);
+  const Census census = [&] {
+    Watch watch(streams);
+    request.progress = [&](double share) { return watch(share); };
+    return take_census(stored, data, evaluator, request);
+  }();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+  if (!census.traced && !arguments.flag("full"))
+    streams.err << "temblor: every fault was inferred again, which is slow: " << census.why_not_traced
+                << '\n';
+  const CensusIdentity identity{network.id(), data.id, format.name, static_cast<std::int64_t>(data.size()),
+                                evaluator.golden().correct};
+  const auto sections = Summary(network, stored, census, identity, top).sections();
+  if (file) {
+    write_file(*file, arguments, data, evaluator, identity, census, sections, elapsed.count());
+    file->finish();
+  }
+  const Outline outline{path, network, data, identity, census, elapsed.count()};
+  if (arguments.flag("json")) {
+    print_json(streams.out, outline, sections);
+  } else {
+    print(streams.out, outline, sections);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Subcommand census_command() {
+  Subcommand command{
+      .name = "census",
+      .help = "every single-bit fault of every weight, exactly: no sampling",
+      .details =
+          "For every chosen bit of every weight of the chosen layers, one at a time and over all images: "
+          "predictions changed, broken, fixed and lost, and the worst margin drop with its image. The counts "
+          "are those of inferring the whole set again for every fault.\n\n"
+          "Chains of dense layers with ReLU are traced: with one weight changed, everything above its unit "
+          "is "
+          "a piecewise-linear function of one number, followed once for every image and unit, and a fault is "
+          "a look-up there (docs/theory.md, section 11). Where rounding could decide, the pair of fault and "
+          "image is inferred again. Other networks are inferred again fault by fault, which takes as long as "
+          "it sounds; so does --full, for comparison.\n\n"
+          "Prints faults by layer and field, by bit, and the most critical bits. -o writes these and the "
+          "dense arrays /faults/LAYER/{changed,broken,fixed,no_prediction,worst_drop,worst_image} [output x "
+          "input x bit] (docs/census-file.md); correct = right without fault - broken + fixed. "
+          "'temblor check CENSUS RESULT' holds sampled campaigns against such a file.",
+      .examples =
+          {"temblor census --network net.h5 --dataset fashion-mnist --format fp32 -o census.h5",
+           "temblor census --network net.h5 --dataset fashion-mnist --format int8 --layers 0+3 --bits "
+           "sign,4-6 --top 50 --json"},
+      .positionals = {},
+      .options =
+          {{.name = "network", .value = "FILE", .help = "network file", .letter = 'n', .required = true},
+           {.name = "format",
+            .value = "NAME",
+            .help = "number format of the stored weights",
+            .initial = "fp32"},
+           {.name = "layers", .value = "LAYERS", .help = "all, or indices joined by +", .initial = "all"},
+           {.name = "bits",
+            .value = "BITS",
+            .help = "all, fields of the format, bits and ranges A-B, separated by commas",
+            .initial = "all"},
+           {.name = "top",
+            .value = "N",
+            .help = "how many of the most critical bits to list",
+            .initial = "20"},
+           {.name = "full", .value = "", .help = "infer every fault again instead of tracing"},
+           {.name = "threads",
+            .value = "N",
+            .help = "threads (also TEMBLOR_THREADS; default: all processors)"},
+           {.name = "output", .value = "FILE", .help = "write the census there", .letter = 'o'},
+           {.name = "json", .value = "", .help = "print JSON instead of text"}},
+      .run = run_census};
+  for (auto& option : data_options()) command.options.push_back(std::move(option));
+  return command;
+}
+
+}  // namespace temblor::cli
