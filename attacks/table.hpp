@@ -9,5 +9,6 @@ AttackEntry weight_pgd_entry();
 AttackEntry bit_flip_entry();
 AttackEntry quantization_noise_entry();
 AttackEntry gaussian_entry();
+AttackEntry exact_entry();
 
 }  // namespace temblor

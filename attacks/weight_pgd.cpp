@@ -2,6 +2,7 @@
 
 #include <temblor/attacks/pgd.hpp>
 #include <temblor/base/error.hpp>
+#include <temblor/bounds/linear.hpp>
 
 namespace temblor {
 namespace {
@@ -24,6 +25,9 @@ void check_relations(const Params& params) {
     if (params.text("target") == "all" && params.text("loss") == "cross-entropy") {
       refuse("target=all", "cross-entropy attacks no single class", "take loss=margin");
     }
+    if (params.text("ball") == "l2" && params.integer("search") > 0) {
+      refuse("search", "the bound exact is for boxes", "leave search out, or take ball=linf");
+    }
     if (params.text("ball") == "l2" && params.integer("polish") > 0) {
       refuse("polish", "the l2 ball has no corners", "leave polish out, or take ball=linf");
     }
@@ -32,6 +36,7 @@ void check_relations(const Params& params) {
       refuse("target=all", "one perturbation for all images has no target class", "take scope=sample");
     }
     if (params.integer("polish") > 0) refuse("polish", "it works image by image", "take scope=sample");
+    if (params.integer("search") > 0) refuse("search", "it works image by image", "take scope=sample");
     if (params.real("soft") > 0) refuse("soft", "it works image by image", "take scope=sample");
   }
   if (params.integer("restarts") > 1 && !params.flag("random-start") && params.integer("batch") == 0) {
@@ -64,10 +69,14 @@ pgd::Options make_options(const Params& params) {
   options.loss = margin ? pgd::Loss::margin : pgd::Loss::cross_entropy;
   const bool normalised = gradient == "normalised" || (gradient == "auto" && params.text("ball") == "l2");
   options.direction = normalised ? pgd::Direction::normalised : pgd::Direction::sign;
-  options.target = params.text("target") == "all" ? pgd::Target::all : pgd::Target::runner_up;
+  const std::string& target = params.text("target");
+  options.target = target == "all"       ? pgd::Target::all
+                   : target == "nearest" ? pgd::Target::nearest
+                                         : pgd::Target::runner_up;
+  options.search = params.integer("search");
   const bool box = params.text("ball") != "l2";
   options.soft = params.real("soft") < 0 ? 0.5 : params.real("soft");
-  options.polish = params.integer("polish") < 0 ? (sample && box ? 2 : 0) : params.integer("polish");
+  options.polish = params.integer("polish") < 0 ? (sample && box ? 10 : 0) : params.integer("polish");
   options.steps = params.integer("steps");
   options.step = params.real("step");
   if (options.step == 0) options.step = radii_walked / static_cast<double>(options.steps);
@@ -86,7 +95,12 @@ class WeightPgd final : public Attack {
         sample_(context.params.text("scope") == "sample"),
         options_(make_options(context.params)),
         set_(make_set(context)) {
-    if (sample_) pgd::check_per_sample(*network_, set_);
+    if (!sample_) return;
+    pgd::check_per_sample(*network_, set_);
+    if (options_.search == 0) return;
+    if (const auto why = refuses_linear(*network_, set_); !why.empty()) {
+      refuse("search", why, "leave search out");
+    }
   }
 
   Perturbation perturb(const Stream& stream) const override {
@@ -182,9 +196,11 @@ AttackEntry weight_pgd_entry() {
                .choices = {"auto", "cross-entropy", "margin"}},
               {.name = "target",
                .type = ParamType::choice,
-               .initial = "runner-up",
-               .help = "for each image, margin loss: attack the second class, or every other class in turn",
-               .choices = {"runner-up", "all"}},
+               .initial = "nearest",
+               .help =
+                   "for each image, margin loss: attack the second class, the three nearest, or every other "
+                   "class in turn",
+               .choices = {"runner-up", "nearest", "all"}},
               {.name = "soft",
                .type = ParamType::real,
                .initial = "-1",
@@ -195,10 +211,18 @@ AttackEntry weight_pgd_entry() {
               {.name = "polish",
                .type = ParamType::integer,
                .initial = "-1",
-               .help = "for each image, not l2: sweeps that move one unit at a time to its other end; -1: 2",
+               .help = "for each image, not l2: sweeps that move one unit at a time to another end; -1: 10",
                .unit = "sweeps",
                .least = -1,
                .most = most_steps},
+              {.name = "search",
+               .type = ParamType::integer,
+               .initial = "0",
+               .help = "for each image, not l2, chains with ReLU: subproblems of the bound exact a pair; its "
+                       "members compete",
+               .unit = "nodes",
+               .least = 0,
+               .most = 1e9},
               {.name = "keep",
                .type = ParamType::choice,
                .initial = "loss",

@@ -8,6 +8,7 @@ packages=(
   libeigen3-dev libtbb-dev libboost-program-options-dev libboost-math-dev libhdf5-dev librandom123-dev
   libtomlplusplus-dev nlohmann-json3-dev libssl-dev zlib1g-dev
   catch2 python3-h5py hdf5-tools # for the tests
+  coinor-cbc                     # the oracle of the exact bound, for the tests
   dataset-fashion-mnist          # the data of the demo
   "$@"
 )

@@ -10,6 +10,9 @@
 #include <tbb/task_arena.h>
 
 #include <temblor/base/error.hpp>
+#include <temblor/bounds/exact.hpp>
+#include <temblor/bounds/linear.hpp>
+#include <temblor/perturb/sample.hpp>
 
 namespace temblor::pgd {
 namespace {
@@ -21,8 +24,13 @@ constexpr std::uint32_t first_stream = 0x10000;  // of block 0; every block draw
 class Ascent {
  public:
   Ascent(const SlackNetwork& network, const Matrix& images, std::vector<std::int32_t> labels,
-         const Options& options, bool l2)
-      : network_(&network), options_(&options), l2_(l2), block_(network, images), labels_(std::move(labels)) {
+         const Options& options, bool l2, bool polish)
+      : network_(&network),
+        options_(&options),
+        l2_(l2),
+        polish_(polish),
+        block_(network, images),
+        labels_(std::move(labels)) {
     for (std::size_t k = 0; k < network.layers().size(); ++k) {
       slack_.push_back(Matrix::Zero(images.rows(), network.units(k)));
     }
@@ -32,8 +40,10 @@ class Ascent {
   }
 
   void run(Stream stream) {
-    const std::size_t targets =
-        options_->target == Target::all && options_->loss == Loss::margin ? rivals_.size() : 1;
+    std::size_t targets = 1;
+    if (options_->loss == Loss::margin && options_->target != Target::runner_up) {
+      targets = options_->target == Target::all ? rivals_.size() : std::min<std::size_t>(3, rivals_.size());
+    }
     for (std::int64_t restart = 0; restart < options_->restarts; ++restart) {
       if (options_->soft > 0) block_.draw_slopes(restart == 0 ? nullptr : &stream);
       for (std::size_t target = 0; target < targets; ++target) {
@@ -41,7 +51,7 @@ class Ascent {
         climb(rivals_[target]);
       }
     }
-    for (std::int64_t sweep = 0; sweep < options_->polish; ++sweep) polish();
+    for (std::int64_t sweep = 0; polish_ && sweep < options_->polish; ++sweep) polish();
   }
 
   const Slack& best() const { return best_; }
@@ -164,6 +174,7 @@ class Ascent {
   const SlackNetwork* network_;
   const Options* options_;
   bool l2_;
+  bool polish_;
   SlackBlock block_;
   std::vector<std::int32_t> labels_;
   std::vector<std::vector<Index>> rivals_;
@@ -173,6 +184,37 @@ class Ascent {
   Matrix grad_logits_;
   std::vector<double> lowest_;  ///< margin under best_
 };
+
+/// Image by image, takes the member of `other` where its margin is lower.
+void keep_worse(const Network& network, const Dataset& data, const SampleDelta& other, SampleDelta& delta) {
+  const SampleForward own(network, delta);
+  const SampleForward theirs(network, other);
+  const auto margin = [&](const Matrix& logits, Index n) {
+    const Index label = data.labels[static_cast<std::size_t>(n)];
+    double lowest = std::numeric_limits<double>::infinity();
+    for (Index j = 0; j < logits.cols(); ++j) {
+      if (j == label) continue;
+      lowest = std::min(lowest, static_cast<double>(logits(0, label)) - static_cast<double>(logits(0, j)));
+    }
+    return logits.allFinite() ? lowest : -std::numeric_limits<double>::infinity();
+  };
+  std::vector<char> worse(static_cast<std::size_t>(data.size()));
+  tbb::this_task_arena::isolate([&] {
+    tbb::parallel_for(Index{0}, data.size(), [&](Index n) {
+      SampleForward::Buffers buffers;
+      const float* image = data.images.row(n).data();
+      const double mine = margin(own.run(n, image, buffers), n);
+      worse[static_cast<std::size_t>(n)] = margin(theirs.run(n, image, buffers), n) < mine ? 1 : 0;
+    });
+  });
+  for (Index n = 0; n < data.size(); ++n) {
+    if (worse[static_cast<std::size_t>(n)] == 0) continue;
+    for (const int layer : delta.set.layers) {
+      const auto m = static_cast<std::size_t>(layer);
+      delta.slack[m].row(n) = other.slack[m].row(n);
+    }
+  }
+}
 
 }  // namespace
 
@@ -200,6 +242,7 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
   for (std::size_t k = 0; k < set.layers.size(); ++k) {
     delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.units(k));
   }
+  const bool chain = set.ball != Ball::l2 && refuses_linear(network, set).empty();
   const Index blocks = (data.size() + block_images - 1) / block_images;
   // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
   tbb::this_task_arena::isolate([&] {
@@ -208,13 +251,21 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
       const Index count = std::min(block_images, data.size() - first);
       Ascent ascent(slack_network, data.images.middleRows(first, count),
                     {data.labels.begin() + first, data.labels.begin() + first + count}, options,
-                    set.ball == Ball::l2);
+                    set.ball == Ball::l2, !chain);
       ascent.run(stream.substream(first_stream + static_cast<std::uint32_t>(b)));
       for (std::size_t k = 0; k < set.layers.size(); ++k) {
         delta.slack[static_cast<std::size_t>(set.layers[k])].middleRows(first, count) = ascent.best()[k];
       }
     });
   });
+  if (chain && options.search > 0) {
+    ExactOptions few;
+    few.nodes = options.search;
+    keep_worse(network, data, exact_worst(network, data, set, false, few).worst, delta);
+  }
+  if (chain && options.polish > 0) {
+    polish_worst(network, data, set, 3, static_cast<int>(options.polish), delta);
+  }
   return delta;
 }
 

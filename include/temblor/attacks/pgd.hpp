@@ -25,6 +25,7 @@ enum class Direction {
 /// Classes attacked per image by the per-sample margin loss.
 enum class Target {
   runner_up,  ///< the class j != y with the largest clean logit
+  nearest,    ///< the three with the largest clean logits
   all         ///< every j != y in turn
 };
 
@@ -35,8 +36,11 @@ struct Options {
   std::int64_t steps = 100;
   double step = 0.025;  ///< in units of the radius
   std::int64_t restarts = 1;
-  double soft = 0.5;         ///< per sample: share of the steps that see through ReLUs the set can switch
-  std::int64_t polish = 0;   ///< per sample, boxes: sweeps that move one unit at a time to its other end
+  double soft = 0.5;        ///< per sample: share of the steps that see through ReLUs the set can switch
+  std::int64_t polish = 0;  ///< per sample, boxes: sweeps that move one unit at a time to another end
+  /// Per sample, boxes, chains with ReLU: subproblems of the bound `exact` a pair, whose members compete; 0:
+  /// none.
+  std::int64_t search = 0;
   bool random_start = true;  ///< uniform in the set; otherwise every restart begins at the base weights
   Index batch = 0;           ///< universal: images a step, 0 = all
   bool keep_accuracy =

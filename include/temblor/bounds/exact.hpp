@@ -32,6 +32,13 @@ struct ExactWorst {
 /// without biases; images of any sign.
 ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
                        const ExactOptions& options);
+/// Makes members of a box worse, image by image: the signs of the last two layers are set as is best (exact
+/// where no other layer moves), then one unit at a time goes to another end of its range while that lowers
+/// the pair margin, for the `rivals` classes that come closest, at most `sweeps` times over all units. Scope
+/// as above.
+void polish_worst(const Network& network, const Dataset& data, const ThreatSet& set, int rivals, int sweeps,
+                  SampleDelta& delta);
+
 /// `params` as exact_params() has them.
 ExactOptions exact_options(const Params& params);
 std::vector<ParamSpec> exact_params();

@@ -10,7 +10,7 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double feasible = 1e-9;   // by how much a limit may be missed
 constexpr double no_entry = 1e-9;   // smaller entries of the dictionary count as 0
-constexpr double tie = 1e-10;       // ratios this close are tied
+constexpr double tie = 1e-13;       // ratios this close are tied
 constexpr Index fresh_after = 400;  // pivots, then the dictionary is made anew
 
 /// A number in [0.5, 1.5) that looks random, for column j.
@@ -33,6 +33,7 @@ BoxedLp::BoxedLp(const MatrixD& rows)
   basic_.resize(static_cast<std::size_t>(rows_));
   nonbasic_.resize(static_cast<std::size_t>(columns_));
   high_.assign(static_cast<std::size_t>(columns_), 0);
+  sense_.assign(static_cast<std::size_t>(columns_), 0);
   basic_value_.resize(static_cast<std::size_t>(rows_));
   weight_.resize(static_cast<std::size_t>(rows_));
   fresh_.resize(static_cast<std::size_t>(stride_));
@@ -50,7 +51,11 @@ void BoxedLp::bound(Index variable, double lower, double upper) {
 
 void BoxedLp::objective(const VectorD& cost) {
   cost_ = cost;
-  const double size = columns_ == 0 ? 0.0 : 1e-10 * cost.cwiseAbs().maxCoeff();
+  disturb(5e-10);
+}
+
+void BoxedLp::disturb(double by) {
+  const double size = columns_ == 0 ? 0.0 : by * cost_.cwiseAbs().maxCoeff();
   for (Index j = 0; j < columns_; ++j) cost_(j) += size * jitter(j);
   set_costs();
 }
@@ -85,6 +90,12 @@ double BoxedLp::resting(Index j) const {
   return high_[static_cast<std::size_t>(j)] != 0 ? upper_[variable] : lower_[variable];
 }
 
+void BoxedLp::set_sense(Index j) {
+  const auto variable = static_cast<std::size_t>(nonbasic_[static_cast<std::size_t>(j)]);
+  const double way = high_[static_cast<std::size_t>(j)] != 0 ? -1 : 1;
+  sense_[static_cast<std::size_t>(j)] = lower_[variable] == upper_[variable] ? 0 : way;
+}
+
 /// Every nonbasic variable goes to the end that its reduced cost wants; the basic ones follow.
 void BoxedLp::rest() {
   const double* d = row(rows_);
@@ -93,6 +104,7 @@ void BoxedLp::rest() {
     if (d[j] > 0) high_[static_cast<std::size_t>(j)] = 0;
     if (d[j] < 0) high_[static_cast<std::size_t>(j)] = 1;
     at(j) = resting(j);
+    set_sense(j);
   }
   for (Index i = 0; i < rows_; ++i) {
     basic_value_[static_cast<std::size_t>(i)] = (ConstRow(row(i), stride_) * at).sum();
@@ -105,13 +117,10 @@ void BoxedLp::breakpoints(Index i, double side) {
   heap_.clear();
   const double* a = row(i);
   const double* d = row(rows_);
+  const double* sense = sense_.data();
   for (Index j = 0; j < columns_; ++j) {
-    const auto variable = static_cast<std::size_t>(nonbasic_[static_cast<std::size_t>(j)]);
-    if (lower_[variable] == upper_[variable]) continue;
-    const double entry = side * a[j];
-    const bool high = high_[static_cast<std::size_t>(j)] != 0;
-    if (high ? entry >= -no_entry : entry <= no_entry) continue;
-    heap_.push_back({std::max(0.0, d[j] / entry), std::abs(entry), j});
+    const double entry = side * a[j] * sense[j];
+    if (entry > no_entry) heap_.push_back({std::max(0.0, d[j] * sense[j] / entry), entry, j});
   }
   std::make_heap(heap_.begin(), heap_.end());
 }
@@ -134,7 +143,7 @@ double BoxedLp::penalty(Index variable, double lower, double upper) {
     last = next.ratio;
     const auto moving = static_cast<std::size_t>(nonbasic_[static_cast<std::size_t>(next.column)]);
     slope -= next.size * (upper_[moving] - lower_[moving]);
-    if (slope <= 0) return gain;
+    if (slope <= feasible) return gain;
     std::pop_heap(heap_.begin(), heap_.end());
     heap_.pop_back();
   }
@@ -193,7 +202,7 @@ bool BoxedLp::step(Index i, double stop) {
     gain += slope * (next.ratio - last);
     last = next.ratio;
     slope -= next.size * (upper_[variable] - lower_[variable]);
-    if (slope <= 0) {
+    if (slope <= feasible) {
       chosen = next;
     } else {
       passed.push_back(next);
@@ -212,6 +221,7 @@ bool BoxedLp::step(Index i, double stop) {
     char& high = high_[static_cast<std::size_t>(flip.column)];
     const double by = (high != 0 ? -1.0 : 1.0) * (upper_[variable] - lower_[variable]);
     high = high != 0 ? 0 : 1;
+    set_sense(flip.column);
     for (Index k = 0; k < rows_; ++k) basic_value_[static_cast<std::size_t>(k)] += by * row(k)[flip.column];
   }
   const Index j = chosen.column;
@@ -221,6 +231,7 @@ bool BoxedLp::step(Index i, double stop) {
   pivot(i, j);
   basic_value_[at] = entering;
   high_[static_cast<std::size_t>(j)] = up ? 0 : 1;
+  set_sense(j);
   const double* d = row(rows_);
   objective_ = 0;
   for (Index k = 0; k < columns_; ++k) {

@@ -15,7 +15,7 @@ namespace temblor::exact {
 ///
 /// Nothing here is rigorous, and nothing has to be: duals() of any iterate, rounded or not, give a lower
 /// limit in Relaxation::limit(). Variables 0..n-1 are the columns, n..n+m-1 the rows. Costs are disturbed by
-/// some 1e-10 of their size, which ends ties.
+/// some 1e-9 of their size, which ends ties.
 class BoxedLp {
  public:
   explicit BoxedLp(const MatrixD& rows);
@@ -24,6 +24,8 @@ class BoxedLp {
   Index rows() const { return rows_; }
   void bound(Index variable, double lower, double upper);
   void objective(const VectorD& cost);
+  /// Adds numbers of this share of the largest cost to all costs: ends a stall.
+  void disturb(double by);
   /// Exchanges a nonbasic column for a row that is basic, when the entry is large enough.
   void crash(Index column, Index row);
   /// Of a column, in the present basis; 0 when it is basic.
@@ -58,6 +60,7 @@ class BoxedLp {
   const double* row(Index i) const { return table_.data() + i * stride_; }
   double resting(Index j) const;
   void rest();
+  void set_sense(Index j);
   void breakpoints(Index i, double side);
   bool step(Index i, double stop);
   void pivot(Index i, Index j);
@@ -73,6 +76,7 @@ class BoxedLp {
   std::vector<Index> place_;             ///< of a variable: row if >= 0, else -1 - column
   std::vector<double> lower_, upper_;    ///< by variable
   std::vector<char> high_;               ///< by column: rests at its upper limit
+  std::vector<double> sense_;  ///< by column: 1 where it may rise, -1 where it may fall, 0 where fixed
   std::vector<double> basic_value_, weight_;
   VectorD cost_;
   std::vector<Breakpoint> heap_;

@@ -86,14 +86,6 @@ struct Task {
   const ExactOptions& options;
 };
 
-std::size_t base_of(const Network& network, const std::vector<std::optional<Radius>>& radius) {
-  const auto hidden = static_cast<std::size_t>(network.layers() - 1);
-  for (std::size_t m = 0; m < hidden; ++m) {
-    if (radius[m] && !radius[m]->zero()) return m;
-  }
-  return hidden - 1;
-}
-
 /// Results of one image.
 struct Row {
   std::vector<VectorD> lower;  ///< by reading and class: lower limit of the pair margin
@@ -235,13 +227,13 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
                        const ExactOptions& options) {
   using namespace exact;
   if (network.layers() == 1) return one_layer(network, data, set, arithmetic);
-  Task task{network, data, {&set.radius}, {}, Chain(network, set.radius), base_of(network, set.radius),
+  Task task{network, data, {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
             options};
   Float32Boxes boxes;
   if (arithmetic) {
     boxes = float32_boxes(network, set);
     task.radius.push_back(&boxes.grown);
-    task.base = std::min(task.base, base_of(network, boxes.grown));
+    task.base = std::min(task.base, base_layer(network, boxes.grown));
   }
   for (const auto* radius : task.radius) task.sides.push_back(side_of(network, *radius));
   const Index images = data.size();

@@ -45,6 +45,14 @@ Chain::Chain(const Network& network, const std::vector<std::optional<Radius>>& r
   }
 }
 
+std::size_t base_layer(const Network& network, const std::vector<std::optional<Radius>>& radius) {
+  const auto hidden = static_cast<std::size_t>(network.layers() - 1);
+  for (std::size_t m = 0; m < hidden; ++m) {
+    if (radius[m] && !radius[m]->zero()) return m;
+  }
+  return hidden - 1;
+}
+
 VectorD Chain::Layer::reach(const VectorD& size) const {
   if (radius.size() != 0) return radius * size + slack;
   return slack.array() + uniform * size.sum();

@@ -26,6 +26,9 @@ struct Chain {
   std::size_t hidden() const { return layers.size() - 1; }
 };
 
+/// The first hidden layer that a box moves; the last one where none does.
+std::size_t base_layer(const Network& network, const std::vector<std::optional<Radius>>& radius);
+
 /// Members of the box as one image sees them: a slack s in [-1, 1] a hidden unit (theory, section 4b), kept
 /// as float, and the search for those with a low pair margin f^{yj}. Slack of the last hidden layer and of
 /// the logits is always the best: their signs are known.
@@ -41,6 +44,8 @@ class Members {
   /// Moves one unit at a time to another end while that lowers the margin. Returns it.
   double polish(int sweeps);
   double margin() const { return margin_; }
+  /// Activations of the present member.
+  const VectorD& active(std::size_t layer) const { return active_[layer]; }
   /// An upper limit on the pair margin of the present member in exact arithmetic.
   double margin_above() const;
   /// By hidden layer; for the last hidden layer the best signs. Layers that do not move have 0.

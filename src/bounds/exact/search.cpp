@@ -9,8 +9,9 @@ namespace temblor::exact {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr Index most_pivots = 4000;
-constexpr double off_by = 1e-8;  // by how much an activation may exceed its ReLU and still count as exact
+constexpr Index most_pivots = 1000;
+constexpr double promise = 0.02;  // members this much short of the best drop are polished
+constexpr double off_by = 1e-8;   // by how much an activation may exceed its ReLU and still count as exact
 
 }  // namespace
 
@@ -53,21 +54,76 @@ void Search::go_to(Index node) {
   for (std::size_t k = 0; k < wanted.size(); ++k) set(k, wanted[k]);
 }
 
-/// A member from the activations of the program's solution.
-void Search::improve(Found& found) {
-  std::vector<VectorD> wanted(members_->slack().size() - base_);
-  for (std::size_t m = 0; m < wanted.size(); ++m) {
-    wanted[m] = VectorD::Zero(members_->slack()[base_ + m].size());
-    for (Index k = 0; k < wanted[m].size(); ++k) {
+/// Activations of the program's solution, layer by layer from the base layer on.
+std::vector<VectorD> Search::solution() const {
+  std::vector<VectorD> active(members_->slack().size() - base_);
+  for (std::size_t m = 0; m < active.size(); ++m) {
+    active[m] = VectorD::Zero(members_->slack()[base_ + m].size());
+    for (Index k = 0; k < active[m].size(); ++k) {
       const Index column = relaxation_->column(base_ + m, k);
-      if (column >= 0) wanted[m](k) = lp_->value(column);
+      if (column >= 0) active[m](k) = lp_->value(column);
     }
   }
-  double margin = members_->follow(wanted);
-  if (margin < found.upper + 0.02 * (drop_from_ - found.upper)) margin = members_->polish(4);
-  if (margin >= found.upper) return;
+  return active;
+}
+
+/// A member from the activations of the program's solution; where it is among the best, a better one nearby.
+bool Search::improve(Found& found, double constant) {
+  double margin = members_->follow(solution());
+  const bool promising = margin < found.upper + promise * (drop_from_ - found.upper);
+  if (promising) margin = members_->polish(4);
+  if (margin >= found.upper) return false;
   found.upper = margin;
   found.slack = members_->slack();
+  descend(found, constant);
+  return true;
+}
+
+/// Local search over patterns of active units. With the pattern of the best member the program is exact: its
+/// solution is the best member of that pattern. Where a unit is held at its kink and would pay to pass it,
+/// its other state is tried.
+void Search::descend(Found& found, double constant) {
+  const std::vector<State> before = state_;
+  const auto& units = relaxation_->units();
+  members_->load(found.slack);
+  for (std::size_t k = 0; k < units.size(); ++k) {
+    if (units[k].chord < 0) continue;
+    set(k, members_->active(units[k].layer)(units[k].unit) > 0 ? State::on : State::off);
+  }
+  // Whether the program at hand has a better member; then it is kept.
+  const auto better = [&] {
+    const double stop = found.upper - 1e-9 * (1 + std::abs(found.upper)) - constant;
+    if (lp_->solve(stop, most_pivots) != BoxedLp::End::optimal) return false;
+    const double margin = members_->follow(solution());
+    if (margin >= found.upper) return false;
+    found.upper = margin;
+    found.slack = members_->slack();
+    return true;
+  };
+  better();
+  for (int round = 0; round < 20; ++round) {
+    lp_->solve(infinity, most_pivots);
+    lp_->duals(scratch_);
+    std::vector<std::pair<double, std::size_t>> held;
+    for (std::size_t k = 0; k < units.size(); ++k) {
+      if (units[k].chord < 0) continue;
+      const double pull = state_[k] == State::on ? -scratch_(units[k].above) : scratch_(units[k].below);
+      if (pull > 0 && lp_->value(units[k].column) < off_by) held.emplace_back(-pull, k);
+    }
+    std::sort(held.begin(), held.end());
+    bool moved = false;
+    for (const auto& [pull, k] : held) {
+      const State old = state_[k];
+      set(k, old == State::on ? State::off : State::on);
+      if (better()) {
+        moved = true;
+        break;
+      }
+      set(k, old);
+    }
+    if (!moved) break;
+  }
+  for (std::size_t k = 0; k < before.size(); ++k) set(k, before[k]);
 }
 
 Search::Choice Search::choose(double room) {
@@ -135,21 +191,30 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
     go_to(next);
     const double stop =
         std::min(found.upper - 0.5 * gap(), options_.enough + 0.5 * gap()) - constants.front();
-    const auto end = lp_->solve(stop, most_pivots);
+    auto end = lp_->solve(stop, most_pivots);
+    if (end == BoxedLp::End::stalled) {
+      lp_->disturb(1e-7);
+      end = lp_->solve(stop, most_pivots);
+      lp_->objective(costs.front());
+    }
     lp_->duals(y);
     for (std::size_t q = 0; q < costs.size(); ++q) {
       const double limit = Relaxation::limit(relaxation_->programs()[q], costs[q], lower_[q], upper_[q], y);
       double& lower = tree_[at].lower[q];
       lower = std::max(lower, below(limit + constants[q], std::abs(limit)));
     }
-    if (end == BoxedLp::End::optimal) improve(found);
+    if (end == BoxedLp::End::optimal && improve(found, constants.front())) lp_->solve(infinity, most_pivots);
     const double room = ceiling() - tree_[at].lower.front();
     if (room <= 0) {
       close(tree_[at].lower);
       next = -1;
       continue;
     }
-    const Choice choice = choose(room);
+    Choice choice = choose(room);
+    for (std::size_t k = 0; k < state_.size() && choice.unit < 0 && end != BoxedLp::End::optimal; ++k) {
+      const bool undecided = state_[k] == State::free && relaxation_->units()[k].chord >= 0;
+      if (undecided) choice.unit = static_cast<Index>(k);
+    }
     if (choice.unit < 0) {
       found.closed = false;
       close(tree_[at].lower);

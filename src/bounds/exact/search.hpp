@@ -51,7 +51,9 @@ class Search {
   };
   void set(std::size_t unit, State state);
   void go_to(Index node);
-  void improve(Found& found);
+  bool improve(Found& found, double constant);  ///< whether it did; then the program has moved
+  void descend(Found& found, double constant);
+  std::vector<VectorD> solution() const;
   Choice choose(double room);
 
   const Relaxation* relaxation_;
@@ -63,6 +65,7 @@ class Search {
   std::vector<State> state_;
   std::vector<VectorD> lower_, upper_;  ///< limits of the programs at the node at hand
   std::vector<Node> tree_;
+  VectorD scratch_;
 };
 
 }  // namespace temblor::exact
