@@ -324,7 +324,7 @@ BoundValues universal_bound(const BoundContext& context) {
   BoundValues values = linear_bound(context);
   values.mean = mean_drop({network, context.data, radius}, radius, {});
   if (!context.arithmetic) return values;
-  const auto boxes = float32_boxes(network, radius);
+  const auto boxes = float32_boxes(network, context.set);
   const double in_float32 =
       mean_drop({network, context.data, boxes.grown, true}, radius, less(boxes.grown, radius, network));
   // The base network's own rounding may raise the margins that drops start from.

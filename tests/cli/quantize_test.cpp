@@ -141,7 +141,8 @@ TEST_CASE("scales and zero points are targets of their own") {
                          " --attack bit-flip --set mode=count --flips 1 --trials 30 --layers 0 ";
   const auto out = files.file("scales.h5");
   REQUIRE(run_line(on + "--set target=scales --format int8-channel -o " + out).code == 0);
-  for (const auto& trial : ResultFile(out).trials()) {
+  const ResultFile result(out);
+  for (const auto& trial : result.trials()) {
     CHECK(trial.flipped_bits == 1);
     CHECK(trial.changed_weights <= 6);
   }
