@@ -296,9 +296,7 @@ Subcommand quantize_command() {
       .examples =
           {"temblor quantize --network net.h5 --format int8 --dataset fashion-mnist -o net_int8.h5",
            "temblor quantize --network net.h5 --format int4-channel --rounding stochastic --seed 7 -o "
-           "net_int4.h5",
-           "temblor run --network net_int8.h5 --dataset fashion-mnist --attack bit-flip --format int8 "
-           "--ber 1e-4 --trials 100 -o flips.h5"},
+           "net_int4.h5"},
       .positionals = {},
       .options =
           {{.name = "network", .value = "FILE", .help = "network file", .letter = 'n', .required = true},

@@ -116,7 +116,7 @@ TEST_CASE("bound: what it refuses") {
   CHECK(code({"--eps", "1e-3", "--bound", "intervall"}, "did you mean 'interval'?") == 2);
   CHECK(code({"--eps", "1e-3", "--bound", "interval,interval"}, "given twice") == 2);
   CHECK(code({"--eps", "1e-3,1e-3"}, "given twice") == 2);
-  CHECK(code({"--eps", "1e-3", "--ball", "l2"}, "linf or relative") == 2);
+  CHECK(code({"--eps", "1e-3", "--ball", "box"}, "--ball box") == 2);
   CHECK(code({"--eps", "1e-3", "--layers", "7"}, "layer 7") == 2);
   CHECK(code({"--eps", "1e-3", "-o", files.directory.file("no/where.h5")}, "where.h5") == 3);
   CHECK_FALSE(std::filesystem::exists(files.bounds));
