@@ -44,7 +44,7 @@ TEST_CASE("docs/commands.md is what temblor help --markdown writes") {
 }
 
 TEST_CASE("every command in the documents is one the program takes") {
-  for (const auto* name : {"/README.md", "/results/demo/README.md"}) {
+  for (const auto* name : {"/README.md", "/results/demo/README.md", "/results/paper/README.md"}) {
     const auto commands = commands_in(read(source_dir() + name));
     CHECK_FALSE(commands.empty());
     for (const auto& command : commands) {
@@ -61,6 +61,15 @@ TEST_CASE("the demo's spec is one the program takes") {
   const auto spec = load_spec(source_dir() + "/results/demo/demo.toml");
   CHECK(spec.attacks.size() >= 3);
   CHECK(spec.bounds.size() >= 2);
+}
+
+TEST_CASE("the paper's spec is one the program takes, and its script is one that bash takes") {
+  const auto spec = load_spec(source_dir() + "/results/paper/bounds.toml");
+  CHECK(spec.attacks.size() == 1);
+  CHECK(spec.bounds.size() >= 4);
+  CHECK(std::system(("bash -n '" + source_dir() + "/results/paper/run.sh'").c_str()) == 0);
+  CHECK(std::system(("bash '" + source_dir() + "/results/paper/run.sh' nonsense 2>/dev/null").c_str()) ==
+        2 << 8);
 }
 
 TEST_CASE("the spec in docs/spec.md is one the program takes") {
