@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 # Two-sided 95 % quantiles of Student's t by degrees of freedom.
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-BOUNDS_SHOWN = {"norm-product": "C3", "norm-vector": "C1", "interval": "C2", "linear": "C0"}
+BOUNDS_SHOWN = {"norm-product": "C3", "norm-vector": "C1", "interval": "C2", "linear": "C0", "linear-alpha": "C4", "exact": "C7"}
 
 
 def t_interval(values):
