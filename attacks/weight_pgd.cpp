@@ -13,6 +13,10 @@ void refuse(const std::string& parameter, const std::string& why, const std::str
   usage_error("attack 'weight-pgd', " + parameter, why, cure);
 }
 
+bool box_alone(const Params& params) {
+  return !params.text("ball").starts_with("l2") && params.real("input-eps") == 0;
+}
+
 void check_relations(const Params& params) {
   if (params.text("scope") == "sample") {
     if (params.integer("batch") != 0) {
@@ -25,8 +29,9 @@ void check_relations(const Params& params) {
     if (params.text("target") == "all" && params.text("loss") == "cross-entropy") {
       refuse("target=all", "cross-entropy attacks no single class", "take loss=margin");
     }
-    if (params.text("ball") == "l2" && params.integer("search") > 0) {
-      refuse("search", "the bound exact is for boxes", "leave search out, or take ball=linf");
+    if (!box_alone(params) && params.integer("search") > 0) {
+      refuse("search", "the bound exact is for boxes of weights",
+             "leave search out, or take ball=linf and leave input-eps out");
     }
     if (params.text("ball") == "l2" && params.integer("polish") > 0) {
       refuse("polish", "the l2 ball has no corners", "leave polish out, or take ball=linf");
@@ -37,27 +42,36 @@ void check_relations(const Params& params) {
     }
     if (params.integer("polish") > 0) refuse("polish", "it works image by image", "take scope=sample");
     if (params.integer("search") > 0) refuse("search", "it works image by image", "take scope=sample");
+    if (params.real("input-eps") > 0) refuse("input-eps", "it works image by image", "take scope=sample");
+    if (params.text("ball") == "l2-row")
+      refuse("ball=l2-row", "it works image by image", "take scope=sample");
     if (params.real("soft") > 0) refuse("soft", "it works image by image", "take scope=sample");
   }
   if (params.integer("restarts") > 1 && !params.flag("random-start") && params.integer("batch") == 0) {
     refuse("restarts", "without a random start every ascent is the same",
            "take restarts=1, or random-start=true");
   }
-  if (params.text("ball") == "l2" && params.flag("biases")) {
-    refuse("biases=true", "the l2 ball holds weights only", "leave biases out, or take ball=linf");
+  if (params.text("ball").starts_with("l2") && params.flag("biases")) {
+    refuse("biases=true", "on l2 balls it moves weights only", "leave biases out, or take ball=linf");
   }
 }
 
-ThreatSet make_set(const AttackContext& context) {
+ThreatSet ball_set(const AttackContext& context) {
   const bool biases = context.params.flag("biases");
   switch (parse_ball(context.params.text("ball"))) {
     case Ball::relative:
       return relative_set(context.network, context.severity, context.layers, biases);
     case Ball::l2:
       return l2_set(context.network, context.severity, context.layers);
+    case Ball::l2_row:
+      return l2_row_set(context.network, context.severity, context.layers);
     default:
       return linf_set(context.network, context.severity, context.layers, biases);
   }
+}
+
+ThreatSet make_set(const AttackContext& context) {
+  return with_input(ball_set(context), context.params.real("input-eps"));
 }
 
 pgd::Options make_options(const Params& params) {
@@ -75,8 +89,10 @@ pgd::Options make_options(const Params& params) {
                                          : pgd::Target::runner_up;
   options.search = params.integer("search");
   const bool box = params.text("ball") != "l2";
+  // Without the quick polish for boxes a sweep costs a forward pass a unit.
+  const int default_polish = !sample || !box ? 0 : box_alone(params) ? 10 : 2;
   options.soft = params.real("soft") < 0 ? 0.5 : params.real("soft");
-  options.polish = params.integer("polish") < 0 ? (sample && box ? 10 : 0) : params.integer("polish");
+  options.polish = params.integer("polish") < 0 ? default_polish : params.integer("polish");
   options.steps = params.integer("steps");
   options.step = params.real("step");
   if (options.step == 0) options.step = radii_walked / static_cast<double>(options.steps);
@@ -123,7 +139,9 @@ Quantity quantity(const Params& params) {
     case Ball::relative:
       return {"r", "largest change of a weight relative to its magnitude", "", 0, 1e6, false};
     case Ball::l2:
-      return {"radius", "Frobenius norm of each layer's change", "", 0, 1e6, false};
+    case Ball::l2_row:
+      return {"radius", "Frobenius norm of each layer's change (l2-row: norm of each row's)", "", 0, 1e6,
+              false};
     default:
       return {"eps", "largest absolute change of a weight", "", 0, 1e6, false};
   }
@@ -153,8 +171,18 @@ AttackEntry weight_pgd_entry() {
               {.name = "ball",
                .type = ParamType::choice,
                .initial = "linf",
-               .help = "set of perturbations: largest absolute or relative change, or Frobenius norm a layer",
-               .choices = {"linf", "relative", "l2"}},
+               .help =
+                   "set of perturbations: largest absolute or relative change, Frobenius norm a layer, or "
+                   "norm a row",
+               .choices = {"linf", "relative", "l2", "l2-row"}},
+              {.name = "input-eps",
+               .type = ParamType::real,
+               .initial = "0",
+               .help =
+                   "sample: every value of the image moves too, by at most this much, within the range that "
+                   "the dataset states",
+               .least = 0,
+               .most = 1e6},
               {.name = "scope",
                .type = ParamType::choice,
                .initial = "universal",
@@ -211,14 +239,17 @@ AttackEntry weight_pgd_entry() {
               {.name = "polish",
                .type = ParamType::integer,
                .initial = "-1",
-               .help = "for each image, not l2: sweeps that move one unit at a time to another end; -1: 10",
+               .help = "for each image, not l2: sweeps that move one unit at a time to another end; -1: 10, "
+                       "or 2 for "
+                       "l2-row and with input-eps",
                .unit = "sweeps",
                .least = -1,
                .most = most_steps},
               {.name = "search",
                .type = ParamType::integer,
                .initial = "0",
-               .help = "for each image, not l2, chains with ReLU: subproblems of the bound exact a pair; its "
+               .help = "for each image, not l2 balls or input-eps, chains with ReLU: subproblems of the "
+                       "bound exact a pair; its "
                        "members compete",
                .unit = "nodes",
                .least = 0,

@@ -4,9 +4,10 @@
 
 namespace temblor::pgd {
 
-Reach reach(const Network& network, const LayerSet& layers) {
+Reach reach(const Network& network, const LayerSet& layers, bool image_moves) {
   const auto& nodes = network.nodes();
   Reach result;
+  result.image_moves = image_moves;
   result.moving.assign(nodes.size(), false);
   result.read.assign(nodes.size(), false);
   for (std::size_t i = 0; i < nodes.size(); ++i) {

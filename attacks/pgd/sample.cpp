@@ -12,6 +12,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/exact.hpp>
 #include <temblor/bounds/linear.hpp>
+#include <temblor/perturb/project.hpp>
 #include <temblor/perturb/sample.hpp>
 
 namespace temblor::pgd {
@@ -23,14 +24,19 @@ constexpr std::uint32_t first_stream = 0x10000;  // of block 0; every block draw
 /// The ascent on one block of images.
 class Ascent {
  public:
+  /// `ends`: the least and the most that every value of the images may be; empty when they stay.
   Ascent(const SlackNetwork& network, const Matrix& images, std::vector<std::int32_t> labels,
-         const Options& options, bool l2, bool polish)
+         const Options& options, bool l2, bool polish, std::pair<Matrix, Matrix> ends)
       : network_(&network),
         options_(&options),
         l2_(l2),
         polish_(polish),
         block_(network, images),
-        labels_(std::move(labels)) {
+        labels_(std::move(labels)),
+        ends_(std::move(ends)),
+        base_images_(images),
+        images_(images),
+        best_images_(images) {
     for (std::size_t k = 0; k < network.layers().size(); ++k) {
       slack_.push_back(Matrix::Zero(images.rows(), network.units(k)));
     }
@@ -55,6 +61,7 @@ class Ascent {
   }
 
   const Slack& best() const { return best_; }
+  const Matrix& best_images() const { return best_images_; }
 
  private:
   /// rivals_[k][n]: the class of image n with the k-th largest clean logit other than the label.
@@ -83,10 +90,26 @@ class Ascent {
       }
       if (l2_) layer.rowwise().normalize();
     }
+    if (image_moves()) {
+      images_ = base_images_;
+      if (options_->random_start) {
+        for (Index i = 0; i < images_.size(); ++i) {
+          const auto share = static_cast<float>(stream.uniform());
+          images_.data()[i] =
+              ends_.first.data()[i] + share * (ends_.second.data()[i] - ends_.first.data()[i]);
+        }
+      }
+    }
     project();
   }
 
+  bool image_moves() const { return ends_.first.size() != 0; }
+
   void project() {
+    if (image_moves()) {
+      images_ = images_.cwiseMax(ends_.first).cwiseMin(ends_.second);
+      block_.see(images_);
+    }
     for (auto& layer : slack_) {
       if (!l2_) {
         layer = layer.cwiseMax(-1.0F).cwiseMin(1.0F);
@@ -124,6 +147,7 @@ class Ascent {
   /// stays there for the images whose margin falls.
   void polish() {
     slack_ = best_;
+    if (image_moves()) block_.see(images_ = best_images_);
     for (std::size_t k = 0; k < slack_.size(); ++k) {
       for (Index unit = 0; unit < slack_[k].cols(); ++unit) {
         auto ends = slack_[k].col(unit);
@@ -136,6 +160,14 @@ class Ascent {
 
   void step() {
     const auto size = static_cast<float>(options_->step);
+    if (image_moves()) {
+      const Matrix& grad = block_.image_gradient();
+      const auto unit = size * static_cast<float>(network_->input());
+      for (Index i = 0; i < grad.size(); ++i) {
+        const float g = grad.data()[i];
+        images_.data()[i] += unit * ((g > 0.0F ? 1.0F : 0.0F) - (g < 0.0F ? 1.0F : 0.0F));
+      }
+    }
     for (std::size_t k = 0; k < slack_.size(); ++k) {
       Matrix& grad = grad_[k];
       if (options_->direction == Direction::sign) {
@@ -168,6 +200,7 @@ class Ascent {
       if (!(margin < lowest_[n])) continue;
       lowest_[n] = margin;
       for (std::size_t k = 0; k < slack_.size(); ++k) best_[k].row(row) = slack_[k].row(row);
+      if (image_moves()) best_images_.row(row) = images_.row(row);
     }
   }
 
@@ -183,6 +216,10 @@ class Ascent {
   Slack best_;
   Matrix grad_logits_;
   std::vector<double> lowest_;  ///< margin under best_
+  std::pair<Matrix, Matrix> ends_;
+  Matrix base_images_;
+  Matrix images_;
+  Matrix best_images_;
 };
 
 /// Image by image, takes the member of `other` where its margin is lower.
@@ -216,11 +253,31 @@ void keep_worse(const Network& network, const Dataset& data, const SampleDelta& 
   }
 }
 
+/// Floats no further than `radius` from the images in exact arithmetic, within the stated range.
+std::pair<Matrix, Matrix> image_ends(const Dataset& data, Index first, Index count, double radius) {
+  if (radius == 0) return {};
+  std::pair<Matrix, Matrix> ends{data.images.middleRows(first, count), data.images.middleRows(first, count)};
+  for (Index i = 0; i < ends.first.size(); ++i) {
+    float& low = ends.first.data()[i];
+    float& high = ends.second.data()[i];
+    low = moved(low, -radius, radius);
+    high = moved(high, radius, radius);
+    if (data.least.size() == 0) continue;
+    low = std::max(low, data.least[i % data.least.size()]);
+    high = std::min(high, data.most[i % data.most.size()]);
+  }
+  return ends;
+}
+
 }  // namespace
 
 void check_per_sample(const Network& network, const ThreatSet& set) {
   if (set.ball == Ball::bits) {
     usage_error("weight-pgd on a set of bit flips", "it has no gradient", "take attack bit-flip");
+  }
+  if (set.ball == Ball::k_weights) {
+    usage_error("weight-pgd on ball k-weights", "which weights change is no continuous choice",
+                "take ball=linf");
   }
   for (const int layer : set.layers) {
     const auto& kind = network.nodes()[static_cast<std::size_t>(network.node_of(layer))].layer->kind();
@@ -238,11 +295,12 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
   ensure(set.ball != Ball::l2 || options.polish == 0, "polish is for boxes");
   const SlackNetwork slack_network(network, set);
   SampleDelta delta{set, {}};
+  if (set.input > 0) delta.images = data.images;
   delta.slack.resize(static_cast<std::size_t>(network.layers()));
   for (std::size_t k = 0; k < set.layers.size(); ++k) {
     delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.units(k));
   }
-  const bool chain = set.ball != Ball::l2 && refuses_linear(network, set).empty();
+  const bool chain = box_alone(set) && refuses_linear(network, set).empty();
   const Index blocks = (data.size() + block_images - 1) / block_images;
   // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
   tbb::this_task_arena::isolate([&] {
@@ -251,11 +309,12 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
       const Index count = std::min(block_images, data.size() - first);
       Ascent ascent(slack_network, data.images.middleRows(first, count),
                     {data.labels.begin() + first, data.labels.begin() + first + count}, options,
-                    set.ball == Ball::l2, !chain);
+                    set.ball == Ball::l2, !chain, image_ends(data, first, count, set.input));
       ascent.run(stream.substream(first_stream + static_cast<std::uint32_t>(b)));
       for (std::size_t k = 0; k < set.layers.size(); ++k) {
         delta.slack[static_cast<std::size_t>(set.layers[k])].middleRows(first, count) = ascent.best()[k];
       }
+      if (set.input > 0) delta.images.middleRows(first, count) = ascent.best_images();
     });
   });
   if (chain && options.search > 0) {

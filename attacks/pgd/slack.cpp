@@ -13,7 +13,10 @@ constexpr float jitter = 0.25F;
 }  // namespace
 
 SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
-    : network_(&network), chosen_(set.layers), reach_(pgd::reach(network, set.layers)) {
+    : network_(&network),
+      chosen_(set.layers),
+      reach_(pgd::reach(network, set.layers, set.input > 0)),
+      input_(set.input) {
   slots_.assign(network.nodes().size(), -1);
   boxes_ = set.radius;
   boxes_.resize(static_cast<std::size_t>(network.layers()));
@@ -21,9 +24,10 @@ SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
     Layer layer;
     layer.node = network.node_of(index);
     slots_[static_cast<std::size_t>(layer.node)] = static_cast<int>(layers_.size());
-    if (set.ball == Ball::l2) {
-      layer.l2 = true;
-      layer.radius = static_cast<float>(set.frobenius);
+    if (set.ball == Ball::l2 || set.ball == Ball::l2_row) {
+      layer.l2 = set.ball == Ball::l2;
+      layer.norm = true;
+      layer.radius = static_cast<float>(layer.l2 ? set.frobenius : set.row);
     } else {
       const Radius& box = *set.radius.at(static_cast<std::size_t>(index));
       const Weights& base = network.weights(index);
@@ -38,16 +42,18 @@ SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
         if (bias && box.bias.size() != 0) layer.bias_radii = box.bias.cast<float>();
       }
     }
-    if (layer.l2) {
-      const auto weights = static_cast<double>(network.weights(index).weight.size());
-      boxes_[static_cast<std::size_t>(index)] = Radius{set.frobenius / std::sqrt(weights)};
+    if (layer.norm) {
+      const Matrix& weight = network.weights(index).weight;
+      const auto weights = static_cast<double>(layer.l2 ? weight.size() : weight.cols());
+      boxes_[static_cast<std::size_t>(index)] =
+          Radius{static_cast<double>(layer.radius) / std::sqrt(weights)};
     }
     layers_.push_back(std::move(layer));
   }
 }
 
 SlackBlock::SlackBlock(const SlackNetwork& network, const Matrix& images)
-    : network_(&network), images_(images) {
+    : network_(&network), images_(images), own_images_(images) {
   const auto& nodes = network.network().nodes();
   run_fixed(network.network(), network.reach(), images_, fixed_);
   out_.resize(nodes.size());
@@ -66,11 +72,12 @@ SlackBlock::SlackBlock(const SlackNetwork& network, const Matrix& images)
 }
 
 const Matrix& SlackBlock::output(int node) const {
+  if (node < 0) return images_;
   return network_->reach().fixed(node) ? fixed_.of(node, images_) : out_[static_cast<std::size_t>(node)];
 }
 
 void SlackBlock::lengths(const SlackNetwork::Layer& layer, const Matrix& input, Matrix& result) const {
-  if (layer.l2) {
+  if (layer.norm) {
     result = layer.radius * input.rowwise().norm();
   } else if (layer.one_number) {
     result = (layer.radius * input.cwiseAbs().rowwise().sum()).array() + layer.bias_radius;
@@ -115,7 +122,7 @@ void SlackBlock::add_input_gradient(const SlackNetwork::Layer& layer, const Matr
                                     const Matrix& lengths, Matrix& by_slack, Matrix& grad_in) {
   // by_slack holds s g. t = R |z| + r gives sgn(z) (R^T s g), with sgn(0) = +1; t = radius ||z|| gives radius
   // z / ||z||.
-  if (layer.l2) {
+  if (layer.norm) {
     for (Index n = 0; n < input.rows(); ++n) {
       if (lengths(n, 0) == 0.0F) continue;
       const float factor = layer.radius * layer.radius * by_slack.row(n).sum() / lengths(n, 0);
@@ -138,8 +145,10 @@ void SlackBlock::draw_slopes(Stream* stream) {
   if (relaxed_.empty()) {
     std::vector<const Radius*> radius;
     for (const auto& box : network_->boxes()) radius.push_back(box ? &*box : nullptr);
-    const MatrixD exact = images_.cast<double>();
-    const std::vector<Interval> intervals = interval_forward(network, network.view(), radius, {exact, exact});
+    const MatrixD exact = own_images_.cast<double>();
+    const double reach = network_->input();
+    const std::vector<Interval> intervals =
+        interval_forward(network, network.view(), radius, {exact.array() - reach, exact.array() + reach});
     relaxed_.resize(network.nodes().size());
     for (std::size_t i = 0; i < relaxed_.size(); ++i) {
       const auto& node = network.nodes()[i];
@@ -167,6 +176,7 @@ void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, bool so
   for (std::size_t i = first; i < nodes.size(); ++i) {
     if (network_->reach().moving[i]) grad_[i].setZero(images(), out_[i].cols());
   }
+  if (network_->reach().image_moves) image_gradient_.setZero(images_.rows(), images_.cols());
   grad_.back() = grad_logits;
   Matrix by_slack;
   for (std::size_t i = nodes.size(); i-- > first;) {
@@ -177,7 +187,8 @@ void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, bool so
     for (const int input : node.inputs) {
       const bool fixed = network_->reach().fixed(input);
       inputs.push_back(&output(input));
-      grad_in.push_back(fixed ? nullptr : &grad_[static_cast<std::size_t>(input)]);
+      Matrix* own = input < 0 ? &image_gradient_ : &grad_[static_cast<std::size_t>(std::max(input, 0))];
+      grad_in.push_back(fixed ? nullptr : own);
     }
     const Weights* weights = node.weights < 0 ? nullptr : &network.weights(node.weights);
     if (soft && slopes_[i].size() != 0) {

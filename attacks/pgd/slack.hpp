@@ -12,13 +12,15 @@ namespace temblor::pgd {
 
 /// A network under per-image perturbations of some dense layers, as a function of slack alone (theory, 4b):
 ///   boxes  p = W z + b + s t,  t = R |z| + r   [units]
-///   l2     p = W z + b + u t,  t = radius ||z||_2   (one number an image)
+///   l2     p = W z + b + u t,  t = radius ||z||_2   (one number an image; l2-row: s in place of u)
+/// When the set moves the image, that is an input like the slack.
 /// Immutable, shared by the blocks.
 class SlackNetwork {
  public:
   struct Layer {
     int node = 0;
     bool l2 = false;
+    bool norm = false;       ///< t = radius ||z||_2: l2, or a ball for every row
     bool one_number = true;  ///< t is the same for all units of an image
     float radius = 0;        ///< eps, or the l2 radius
     float bias_radius = 0;
@@ -34,6 +36,8 @@ class SlackNetwork {
   /// A box around the set, layer by layer, for the slopes of relaxed ReLUs. For l2 only of its size: the
   /// change that spreads evenly over the weights.
   const std::vector<std::optional<Radius>>& boxes() const { return boxes_; }
+  /// How far the images move.
+  double input() const { return input_; }
   /// Position in layers() of a node's layer, or -1.
   int slot(int node) const { return slots_[static_cast<std::size_t>(node)]; }
   Index units(std::size_t layer) const { return network_->weights(chosen_[layer]).weight.rows(); }
@@ -45,6 +49,7 @@ class SlackNetwork {
   std::vector<Layer> layers_;
   std::vector<std::optional<Radius>> boxes_;
   std::vector<int> slots_;
+  double input_;
 };
 
 /// Slack of one block of images: one matrix [images x units] a chosen layer.
@@ -57,6 +62,10 @@ class SlackBlock {
   SlackBlock(const SlackNetwork& network, const Matrix& images);
 
   Index images() const { return images_.rows(); }
+  /// Moves the images; only where the set does.
+  void see(const Matrix& images) { images_ = images; }
+  /// Gradient by the images that the last backward() had; empty where they do not move.
+  const Matrix& image_gradient() const { return image_gradient_; }
   /// Logits [images x classes].
   const Matrix& forward(const Slack& slack);
   /// Gradient of a loss by the slack the last forward() had, given its gradient by the logits. `soft`: a ReLU
@@ -75,6 +84,8 @@ class SlackBlock {
 
   const SlackNetwork* network_;
   Matrix images_;
+  Matrix own_images_;
+  Matrix image_gradient_;
   Activations fixed_;
   Slack products_;           ///< W z + b of chosen layers with fixed input
   Slack lengths_;            ///< t of chosen layers: [images x units], or [images x 1]

@@ -219,6 +219,7 @@ bool write_result(const Plan& plan, const PartialFile& partial, const std::strin
   file.set_text("campaign_id", plan.id);
   file.set_text("network_id", plan.network.id());
   file.set_text("dataset_id", plan.data.id);
+  file.set_text("image_range", image_range_text(plan.data));
   file.set_text("title", plan.spec.title);
   file.set<std::uint64_t>("seed", std::span<const std::uint64_t>(&plan.spec.seed, 1));
 

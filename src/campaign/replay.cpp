@@ -118,6 +118,10 @@ Replay replay(const ReplayRequest& request) {
   replayed.sample = request.sample.value_or(run.row.worst_sample);
   replayed.drop = samples.drop[static_cast<std::size_t>(replayed.sample)];
   replayed.broken = perturbed_network(plan, base, run.perturbation, replayed.sample);
+  const auto* samples_delta = std::get_if<SampleDelta>(&run.perturbation.delta);
+  if (samples_delta != nullptr && samples_delta->images.size() > 0) {
+    replayed.image = samples_delta->images.row(static_cast<Index>(replayed.sample));
+  }
   return replayed;
 }
 

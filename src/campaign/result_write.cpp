@@ -73,6 +73,10 @@ void write_samples(const hdf5::Group& file, const std::vector<std::int64_t>& ind
   write_item(file, "/formats/name", formats);
 }
 
+std::string image_range_text(const Dataset& data) {
+  return data.least.size() > 0 ? "0 .. 255 before scaling" : "none stated";
+}
+
 ThreatRow threat_row(const ThreatSet& set, const Network& network, std::int64_t format) {
   return {set.key, to_text(set.ball), set.severity, layers_text(set.layers, network), set.biases,
           format,  set.budget.count,  set.input};

@@ -40,6 +40,7 @@ const std::vector<AttributeSpec>& result_attributes() {
       {"/", "campaign_id", "SHA-256 of the resolved spec, the network's id and the dataset's id"},
       {"/", "network_id", "SHA-256 over graph, shapes and parameters of the network"},
       {"/", "dataset_id", "SHA-256 over scaled images, labels and indices"},
+      {"/", "image_range", "range of image values that the dataset states; images that move stay in it"},
       {"/", "seed", "key of every random stream of the campaign"},
       {"/", "title", "as in the spec"},
       {"/", "quantity", "what severities measure, with its unit (certificates)"},

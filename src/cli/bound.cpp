@@ -119,6 +119,7 @@ void write(const hdf5::File& file, const Network& network, const StoredNetwork& 
   hdf5::stamp(file, bounds_filetype, result_major, result_minor);
   file.set_text("network_id", network.id());
   file.set_text("dataset_id", data.id);
+  file.set_text("image_range", image_range_text(data));
   write_samples(file, data.index, data.labels, {stored.format->name}, {&golden});
   std::vector<ThreatRow> threats;
   for (const auto& set : sets) {

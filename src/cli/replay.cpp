@@ -7,6 +7,7 @@
 #include <temblor/campaign/trial_columns.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/output.hpp>
+#include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/report/table.hpp>
 
@@ -58,6 +59,12 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
     }
     save_network(*replayed.broken, *output);
     streams.out << "perturbed network: " << *output << "\n";
+    if (replayed.image) {
+      const auto file = hdf5::File::open(*output, hdf5::File::Mode::update);
+      const auto count = static_cast<std::size_t>(replayed.image->size());
+      file.write<float>("moved_image", std::span<const float>(replayed.image->data(), count), {count});
+      streams.out << "and the moved image, scaled, in its dataset moved_image\n";
+    }
   }
   if (same_trial(replayed.stored, replayed.again)) return static_cast<int>(Exit::ok);
   streams.err
@@ -78,7 +85,8 @@ Subcommand replay_command() {
       "looked for where "
       "they were, and the network also beside the result file.\n"
       "\n"
-      "-o writes the perturbed network. A per-sample attack has one for every image: --sample chooses it.";
+      "-o writes the perturbed network. A per-sample attack has one for every image: --sample chooses it. "
+      "Where the attack moves the image as well, the dataset moved_image of that file holds it, scaled.";
   command.examples = {"temblor replay out.h5 --point 2 --trial 0",
                       "temblor replay out.h5 --point 2 --trial 0 --sample 17 -o broken.h5"};
   command.positionals = {{"FILE", "result file", true}};

@@ -50,7 +50,7 @@ void infer_samples_full(const Baseline& base, const SampleDelta& delta, Evaluato
     for (std::size_t layer = 0; layer < view.size(); ++layer) {
       if (own[layer]) view[layer] = &*own[layer];
     }
-    const Matrix values = logits(base.network, view, image);
+    const Matrix values = logits(base.network, view, delta.seen(n, image));
     std::copy_n(values.data(), classes, state.logits.data() + n * classes);
   }
   fold(base, state, tally);

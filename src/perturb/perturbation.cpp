@@ -31,13 +31,18 @@ Weights move_in_box(const Weights& base, const Radius& radius, const float* slac
 
 /// W^ of one layer in a Frobenius ball: W + radius u z^T / ||z||_2. Every entry is rounded toward the base
 /// weight, so that with the scale of ball_scale the ball contains the result exactly.
-Weights move_in_ball(const Weights& base, double radius, const float* slack, const Matrix& input) {
+Weights move_in_ball(const Weights& base, const ThreatSet& set, const float* slack, const Matrix& input) {
   Weights moved_weights = base;
-  const double scale = ball_scale(radius, slack, base.weight.rows(), input.data(), input.cols());
+  const bool rows = set.ball == Ball::l2_row;
+  const double scale = rows
+                           ? ball_scale(set.row, slack, 0, input.data(), input.cols())
+                           : ball_scale(set.frobenius, slack, base.weight.rows(), input.data(), input.cols());
   if (scale == 0) return moved_weights;
   for (Index i = 0; i < base.weight.rows(); ++i) {
     for (Index j = 0; j < base.weight.cols(); ++j) {
-      const double delta = scale * static_cast<double>(slack[i]) * static_cast<double>(input(0, j));
+      const double share = static_cast<double>(slack[i]);
+      const double delta =
+          scale * (rows ? std::clamp(share, -1.0, 1.0) : share) * static_cast<double>(input(0, j));
       moved_weights.weight(i, j) = moved(base.weight(i, j), delta, std::fabs(delta));
     }
   }
@@ -62,6 +67,10 @@ void add_changes(const Values& before, const Values& after, Norms& norms, double
 
 }  // namespace
 
+Matrix SampleDelta::seen(Index sample, const Matrix& image) const {
+  return images.size() == 0 ? image : Matrix(images.row(sample));
+}
+
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SparseDelta& delta) {
   std::vector<std::optional<Weights>> layers(static_cast<std::size_t>(network.layers()));
   for (const Change& change : delta.changes) {
@@ -73,8 +82,9 @@ std::vector<std::optional<Weights>> perturbed_weights(const Network& network, co
 }
 
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta,
-                                                      Index sample, const Matrix& image) {
-  ensure(image.rows() == 1, "weights are made for one image");
+                                                      Index sample, const Matrix& own) {
+  ensure(own.rows() == 1, "weights are made for one image");
+  const Matrix image = delta.seen(sample, own);
   std::vector<std::optional<Weights>> layers(static_cast<std::size_t>(network.layers()));
   Activations activations;
   activations.outputs.resize(network.nodes().size());
@@ -92,9 +102,9 @@ std::vector<std::optional<Weights>> perturbed_weights(const Network& network, co
         ensure(base.weight.cols() == inputs[0]->cols(),
                "per-sample perturbations are defined on dense layers");
         const float* row = slack.row(sample).data();
-        layers[layer] = delta.set.ball == Ball::l2
-                            ? move_in_ball(base, delta.set.frobenius, row, *inputs[0])
-                            : move_in_box(base, *delta.set.radius[layer], row, *inputs[0]);
+        const bool ball = delta.set.ball == Ball::l2 || delta.set.ball == Ball::l2_row;
+        layers[layer] = ball ? move_in_ball(base, delta.set, row, *inputs[0])
+                             : move_in_box(base, *delta.set.radius[layer], row, *inputs[0]);
         weights = &*layers[layer];
       }
     }

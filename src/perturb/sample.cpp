@@ -38,7 +38,8 @@ SampleForward::SampleForward(const Network& network, const SampleDelta& delta)
     }
     ensure(dense, "per-sample perturbations are defined on dense layers");
     layers_[m].columns = base.weight.transpose();
-    if (delta.set.ball != Ball::l2 && delta.set.radius[m]->weight.size() != 0)
+    const bool ball = delta.set.ball == Ball::l2 || delta.set.ball == Ball::l2_row;
+    if (!ball && delta.set.radius[m]->weight.size() != 0)
       layers_[m].radius = delta.set.radius[m]->weight.transpose();
   }
 }
@@ -51,7 +52,8 @@ void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matr
   const Index units = columns.cols();
   const auto size = static_cast<std::size_t>(units);
   const float* slack = delta_->slack[m].row(sample).data();
-  const bool ball = delta_->set.ball == Ball::l2;
+  const bool rows = delta_->set.ball == Ball::l2_row;
+  const bool ball = rows || delta_->set.ball == Ball::l2;
   buffers.shift.resize(size);
   buffers.delta.resize(size);
   buffers.radius.resize(size);
@@ -61,11 +63,16 @@ void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matr
   double* radius = buffers.radius.data();
   float* moved_column = buffers.moved.data();
   float* sum = out.data();
-  const double scale =
-      ball ? ball_scale(delta_->set.frobenius, slack, units, input.data(), input.cols()) : 0.0;
+  double scale = 0;
+  if (rows) {
+    scale = ball_scale(delta_->set.row, slack, 0, input.data(), input.cols());
+  } else if (ball) {
+    scale = ball_scale(delta_->set.frobenius, slack, units, input.data(), input.cols());
+  }
   for (Index i = 0; i < units; ++i) {
     const double s = static_cast<double>(slack[i]);
-    shift[i] = ball ? scale * s : std::clamp(s, -1.0, 1.0);
+    shift[i] = ball && !rows ? scale * s : std::clamp(s, -1.0, 1.0);
+    if (rows) shift[i] *= scale;
     sum[i] = base.bias.size() != 0 ? base.bias[i] : 0.0F;
   }
   const Radius* box = ball ? nullptr : &*delta_->set.radius[m];
@@ -98,6 +105,7 @@ void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matr
 
 const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buffers) const {
   const auto& nodes = network_->nodes();
+  if (delta_->images.size() != 0) image = delta_->images.row(sample).data();
   buffers.image = Eigen::Map<const Matrix>(image, 1, network_->input().size());
   buffers.activations.outputs.resize(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {

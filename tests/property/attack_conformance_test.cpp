@@ -178,6 +178,15 @@ int outside(const ThreatSet& set, std::size_t layer, const Weights& before, cons
       }
       return (after.bias == before.bias ? 0 : 1) + (std::sqrt(squares) <= set.frobenius ? 0 : 1);
     }
+    case Ball::l2_row: {
+      int beyond = after.bias == before.bias ? 0 : 1;
+      for (Index i = 0; i < before.weight.rows(); ++i) {
+        const auto change =
+            (after.weight.row(i).cast<long double>() - before.weight.row(i).cast<long double>()).eval();
+        beyond += change.norm() <= static_cast<long double>(set.row) ? 0 : 1;
+      }
+      return beyond;
+    }
     default: {
       const auto& radius = set.radius.at(layer);
       REQUIRE(radius.has_value());

@@ -23,6 +23,9 @@ const std::vector<Case> cases = {
     {"weight-pgd", {{"scope", "sample"}, {"steps", "20"}, {"ball", "relative"}, {"biases", "true"}}},
     {"weight-pgd", {{"steps", "20"}, {"biases", "true"}}},
     {"gaussian", {}},
+    {"weight-pgd", {{"scope", "sample"}, {"steps", "20"}, {"input-eps", "0.02"}}},
+    {"weight-pgd", {{"scope", "sample"}, {"steps", "20"}, {"ball", "l2-row"}, {"input-eps", "0.01"}}},
+    {"weight-pgd", {{"scope", "sample"}, {"steps", "20"}, {"ball", "l2"}}},
 };
 
 MatrixD golden_pairs(const Evaluator& evaluator, const Dataset& data) {
@@ -37,7 +40,7 @@ MatrixD golden_pairs(const Evaluator& evaluator, const Dataset& data) {
 
 TEST_CASE("no attack's float32 drop is above any bound of its threat set plus the float32 term") {
   std::map<std::string, double> tightest;
-  for (std::uint32_t t = 0; t < 24; ++t) {
+  for (std::uint32_t t = 0; t < 42; ++t) {
     Stream stream(30, {t, 0, 0});
     const auto& [name, given] = cases[t % cases.size()];
     const std::string activation = t % 12 < 8 ? "relu" : "tanh";

@@ -10,6 +10,7 @@
 
 #include <temblor/attacks/pgd.hpp>
 #include <temblor/base/error.hpp>
+#include <temblor/perturb/project.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -31,8 +32,8 @@ double margin_of(const Row& logits, std::int32_t label) {
 /// Logits of image n by an ordinary forward pass with the weights it sees.
 Eigen::RowVectorXf materialised(const Network& network, const Dataset& data, const SampleDelta& delta,
                                 Index n) {
-  const Matrix image = data.images.row(n);
-  const auto weights = perturbed_weights(network, delta, n, image);
+  const Matrix image = delta.seen(n, data.images.row(n));
+  const auto weights = perturbed_weights(network, delta, n, data.images.row(n));
   WeightView view = network.view();
   for (std::size_t m = 0; m < weights.size(); ++m) {
     if (weights[m]) view[m] = &*weights[m];
@@ -58,6 +59,9 @@ std::vector<ThreatSet> sets_of(const Network& network, double size, bool biases)
   return {linf_set(network, size, all, biases),
           relative_set(network, size, all, biases),
           l2_set(network, size, all),
+          l2_row_set(network, size, all),
+          with_input(linf_set(network, size, {network.layers() - 1}, biases), size),
+          with_input(l2_row_set(network, size, all), 0.5 * size),
           box_set(network, 1, box, "test"),
           linf_set(network, size, {network.layers() - 1}, biases),
           linf_set(network, size, {0}, biases)};
@@ -93,6 +97,7 @@ TEST_CASE("slack reproduces the ordinary forward pass with the weights it stands
         }
         const pgd::SlackNetwork network(made.network, set);
         pgd::SlackBlock block(network, made.data.images);
+        if (set.input > 0) block.see(delta.images);
         const Matrix predicted = block.forward(slack);
         for (Index n = 0; n < 70; ++n) {
           const auto logits = materialised(made.network, made.data, delta, n);
@@ -130,6 +135,14 @@ TEST_CASE("the gradient by slack equals finite differences, inputs of any sign")
           const Matrix expected = grad[k];
           CHECK(gradient_error(loss, slack[k].data(), expected.data(), slack[k].size(), 0x1p-13F) < 2e-2);
         }
+        if (set.input == 0) continue;
+        const Matrix expected = block.image_gradient();
+        Matrix images = made.data.images;
+        const auto by_image = [&] {
+          block.see(images);
+          return loss();
+        };
+        CHECK(gradient_error(by_image, images.data(), expected.data(), images.size(), 0x1p-13F) < 2e-2);
       }
     }
   }
@@ -281,4 +294,47 @@ TEST_CASE("what the attack on single images cannot do is refused") {
   CHECK_THROWS_WITH(pgd::check_per_sample(network, bits_set(network, "flips", 1, {0})),
                     Catch::Contains("bit-flip"));
   CHECK_NOTHROW(pgd::check_per_sample(network, linf_set(network, 1, {0, 1}, false)));
+}
+
+TEST_CASE("one linear layer: weights and image together reach their closed form, within the stated range") {
+  Stream stream(21, {});
+  Tiny made = tiny(stream, {{7, 4}, "relu", true, false, 12});
+  made.data.least = Vector::Zero(7);
+  made.data.most = Vector::Ones(7);
+  const double eps = 0.03, reach = 0.1;
+  const auto set = with_input(linf_set(made.network, eps, {0}, true), reach);
+  pgd::Options options = strong();
+  options.target = pgd::Target::all;
+  options.steps = 60;
+  const SampleDelta delta = pgd::per_sample(made.network, made.data, set, options, Stream(22, {}));
+  REQUIRE(delta.images.rows() == 12);
+  const Weights& weights = made.network.weights(0);
+  double share = 0;
+  for (Index n = 0; n < 12; ++n) {
+    const Index y = made.data.labels[static_cast<std::size_t>(n)];
+    double lowest = 1e9;
+    for (Index j = 0; j < 4; ++j) {
+      if (j == y) continue;
+      double least = static_cast<double>(weights.bias[y]) - static_cast<double>(weights.bias[j]) - 2 * eps;
+      for (Index i = 0; i < 7; ++i) {
+        const double x = static_cast<double>(made.data.images(n, i));
+        const double w =
+            static_cast<double>(weights.weight(y, i)) - static_cast<double>(weights.weight(j, i));
+        // w x - 2 eps x is linear where x >= 0: the least is at an end.
+        const double low = std::max(0.0, x - reach), high = std::min(1.0, x + reach);
+        least += std::min((w - 2 * eps) * low, (w - 2 * eps) * high);
+      }
+      lowest = std::min(lowest, least);
+    }
+    const auto margin = static_cast<double>(
+        margin_of(materialised(made.network, made.data, delta, n), static_cast<std::int32_t>(y)));
+    CHECK(margin >= lowest - 1e-5);
+    share += margin - lowest;
+    for (Index i = 0; i < 7; ++i) {
+      CHECK(within(made.data.images(n, i), delta.images(n, i), reach));
+      CHECK(delta.images(n, i) >= 0.0F);
+      CHECK(delta.images(n, i) <= 1.0F);
+    }
+  }
+  CHECK(share / 12 < 1e-3);
 }

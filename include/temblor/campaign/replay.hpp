@@ -29,6 +29,7 @@ struct Replay {
   double drop = 0;           ///< margin drop of that image
   bool per_sample = false;
   std::optional<Network> broken;  ///< the perturbed network (for per-sample attacks the one that image sees)
+  std::optional<Matrix> image;    ///< [1 x values], scaled: the moved image, where the attack moves it
 };
 
 /// Rebuilds one trial from the result file alone and its inputs. Bad-input errors name the file that changed

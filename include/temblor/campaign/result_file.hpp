@@ -79,6 +79,8 @@ struct ThreatRow {
   double input = 0;          ///< l_inf radius around the image
 };
 
+/// "0 .. 255 before scaling", or "none stated": where images that move stay.
+std::string image_range_text(const Dataset& data);
 ThreatRow threat_row(const ThreatSet& set, const Network& network, std::int64_t format);
 
 /// One bound of a file (group /bounds/NAME): values for the threat sets it covers, reasons for the others.

@@ -38,12 +38,19 @@ struct DenseDelta {
 
 /// One perturbation for each image, never formed as weights for all images at once. Against the input z of a
 /// layer the strongest box perturbation is dW_ij = R_ij s_i sgn(z_j) with one number s_i in [-1, 1] a unit
-/// (theory, 4b); for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1. z is the layer's input
-/// in the PERTURBED network; sgn(0) = +1. Biases, where the set moves them, get r_i s_i.
+/// (theory, 4b); for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1, for a ball a row dW_ij
+/// = radius s_i z_j / ||z||_2. z is the layer's input in the PERTURBED network; sgn(0) = +1. Biases, where
+/// the set moves them, get r_i s_i.
 struct SampleDelta {
   ThreatSet set;
   /// slack[m]: [images x outputs] for every chosen weighted layer, empty otherwise: s (boxes) or u (l2).
   std::vector<Matrix> slack;
+  /// The images that are seen instead, [images x values], each value within set.input of the dataset's; empty
+  /// when images stay.
+  Matrix images{};
+
+  /// What the network sees in place of `image` [1 x values], row `sample` of the dataset.
+  Matrix seen(Index sample, const Matrix& image) const;
 };
 
 /// What an attack returns: one perturbation of the network's weights.
@@ -62,8 +69,9 @@ struct Norms {
 
 /// The perturbed parameters: one entry a weighted layer, empty where untouched.
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SparseDelta& delta);
-/// The weights that image `sample` (row of `image`, [1 x values]) sees, as float, each rounded toward the
-/// base weight so that the threat set contains it exactly: abs(W^ - W) <= R holds in exact arithmetic.
+/// The weights that image `sample` (row of `image`, [1 x values], moved as delta.images says) sees, as float,
+/// each rounded toward the base weight so that the threat set contains it exactly: abs(W^ - W) <= R holds in
+/// exact arithmetic.
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta,
                                                       Index sample, const Matrix& image);
 
