@@ -14,20 +14,14 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-Dataset rows_of(const Dataset& data, const std::vector<Index>& rows) {
-  Dataset part;
-  part.name = data.name;
-  part.split = data.split;
-  part.select = data.select;
-  part.shape = data.shape;
-  part.classes = data.classes;
-  part.scaling = data.scaling;
-  part.images = data.images(rows, Eigen::all);
-  for (const Index n : rows) {
-    part.labels.push_back(data.labels[static_cast<std::size_t>(n)]);
-    part.index.push_back(data.index[static_cast<std::size_t>(n)]);
-  }
-  return part;
+/// Everything of a dataset but its images.
+Dataset frame_of(const Dataset& data) {
+  Dataset frame = data;
+  frame.images.resize(0, 0);
+  frame.labels.clear();
+  frame.index.clear();
+  frame.id.clear();
+  return frame;
 }
 
 MatrixD float_margins(const Matrix& logits, const std::vector<std::int32_t>& labels) {
@@ -50,7 +44,10 @@ double load_of(const MatrixD& pairs, Index pair_row, const MatrixD& value, Index
 class Work {
  public:
   explicit Work(const CertifyRequest& request)
-      : request_(request), network_(request.stored.network), evaluator_(network_, request.data) {
+      : request_(request),
+        network_(request.stored.network),
+        frame_(frame_of(request.data)),
+        evaluator_(network_, request.data) {
     pairs_ = exact_margins(network_, request.data);
     if (request.arithmetic) float_pairs_ = float_margins(evaluator_.golden().logits(), request.data.labels);
   }
@@ -68,6 +65,15 @@ class Work {
   }
 
  private:
+  Dataset rows_of(const std::vector<Index>& rows) const {
+    Dataset part = frame_;
+    part.images = request_.data.images(rows, Eigen::all);
+    for (const Index n : rows) {
+      part.labels.push_back(request_.data.labels[static_cast<std::size_t>(n)]);
+      part.index.push_back(request_.data.index[static_cast<std::size_t>(n)]);
+    }
+    return part;
+  }
   void step(const std::string& what, std::size_t c, const std::string& where) const {
     if (request_.step)
       request_.step(what + ", layers " + layers_text(request_.layers[c], network_) + ", " + where);
@@ -151,7 +157,7 @@ class Work {
     }
     narrow(grid, brackets, [&](double severity, const std::vector<Index>& rows) {
       step("radius by " + entry.name, c, severity_text(severity));
-      const Dataset part = rows_of(request_.data, rows);
+      const Dataset part = rows_of(rows);
       const auto set = request_.family.at(severity, request_.layers[c]);
       auto values = entry.compute({network_, part, set, request_.arithmetic, bound.params});
       if (request_.arithmetic) values.value += values.arithmetic;
@@ -238,7 +244,7 @@ class Work {
     }
     narrow(grid, brackets, [&](double severity, const std::vector<Index>& rows) {
       step("radius by attack", c, severity_text(severity));
-      const Dataset part = rows_of(request_.data, rows);
+      const Dataset part = rows_of(rows);
       const Evaluator evaluator(network_, part);
       // Rows of `part` stand for other images at another severity: streams of their own.
       const auto k = static_cast<std::uint32_t>(grid.first_from(severity));
@@ -260,6 +266,7 @@ class Work {
 
   const CertifyRequest& request_;
   const Network& network_;
+  Dataset frame_;  ///< the dataset without its images
   Evaluator evaluator_;
   MatrixD pairs_;        ///< lower limits of the pair margins, exact arithmetic
   MatrixD float_pairs_;  ///< pair margins as float32 evaluation gives them

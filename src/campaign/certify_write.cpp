@@ -54,7 +54,7 @@ class Writer {
       layers.push_back(layers_text(choice, network));
       for (const double severity : request_.severities) {
         const auto set = request_.family.at(severity, choice);
-        threats.push_back({set.key, to_text(set.ball), severity, layers.back(), set.biases, 0});
+        threats.push_back(threat_row(set, network, 0));
       }
     }
     write_threats(file_, threats);

@@ -210,7 +210,14 @@ int run_certify(const Arguments& arguments, const Streams& streams) {
     const auto given = texts.attacks.find(name);
     const auto attack = attack_on(
         entry, given == texts.attacks.end() ? std::map<std::string, std::string>{} : given->second, first);
-    if (attack) {
+    // What the attack's parameters cannot say (moving images, for example) shows in the set it makes.
+    const auto searches = [&] {
+      return attack && make_attack(entry, {stored.network, data, format, request.layers.front(),
+                                           request.severities.front(), attack->params, &stored})
+                               ->threat()
+                               .key == first.key;
+    };
+    if (searches()) {
       request.attacks.push_back(*attack);
     } else if (arguments.given("attack")) {
       usage_error("--attack " + name, "it does not search sets like " + first.key, "leave it out");

@@ -143,6 +143,25 @@ TEST_CASE("certify: without attacks, radii or float32 part") {
         Approx(json::parse(eval.out)["correct"].get<double>()));
 }
 
+TEST_CASE("certify: sets that no attack searches are certified by bounds alone") {
+  const Files files;
+  for (const auto& more : std::vector<std::vector<std::string>>{
+           {"--ball", "k-weights", "--weights", "2"}, {"--input-eps", "1e-3"}, {"--ball", "l2-row"}}) {
+    std::vector<std::string> words{"--eps", "1e-3,1e-2", "-b", "interval,exact", "--json", "-o", files.out};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto outcome = run_program(files.words(words));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK_THAT(outcome.err, Catch::Contains("exact does not apply"));
+    const auto tables = json::parse(outcome.out);
+    CHECK(tables["accuracy"].size() == 2);
+    const ResultFile result(files.out);
+    CHECK(result.file().read_strings("/certifiers/refused")[0].empty());
+    CHECK_FALSE(result.file().read_strings("/certifiers/refused")[1].empty());
+    CHECK(run_program({"export", files.out, "-t", "radii"}).code == 0);
+  }
+}
+
 TEST_CASE("certify: what it refuses") {
   const Files files;
   const auto code = [&](std::vector<std::string> more, const std::string& words) {
@@ -158,7 +177,7 @@ TEST_CASE("certify: what it refuses") {
   CHECK(code({"--eps", "1e-3", "-b", "intervall"}, "did you mean 'interval'?") == 2);
   CHECK(code({"--eps", "1e-3", "-b", "linear,linear"}, "given twice") == 2);
   CHECK(code({"--eps", "1e-3", "--attack", "weight-pdg"}, "did you mean 'weight-pgd'?") == 2);
-  CHECK(code({"--eps", "1e-3", "--attack", "bit-flip"}, "the bounds are for linf") == 2);
+  CHECK(code({"--eps", "1e-3", "--attack", "bit-flip"}, "it does not search sets like linf") == 2);
   CHECK(code({"--eps", "1e-3", "--set", "weight-pgd.stepps=3"}, "steps") == 2);
   CHECK(code({"--eps", "1e-3", "--set", "gaussian.steps=3"}, "gaussian") == 2);
   CHECK(code({"--eps", "1e-3", "--tolerance", "0"}, "tolerance 0") == 2);

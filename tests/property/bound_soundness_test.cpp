@@ -77,7 +77,7 @@ Network shuffled(const Network& network, Stream& stream, std::vector<std::vector
 }  // namespace
 
 TEST_CASE("soundness: no bound is below what a search of any set it accepts reaches") {
-  const auto tightest = hold_all_bounds(250, 50);
+  const auto tightest = hold_all_bounds(150, 50);
   for (const auto& [kind, bounds] : tightest) {
     double best = 0;
     for (const auto& [bound, ratio] : bounds) {

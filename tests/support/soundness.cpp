@@ -38,8 +38,16 @@ const std::vector<SetKind>& set_kinds() {
       {"linf", linf_set},
       {"relative", relative_set},
       {"box", uneven_box},
-      {"l2", [](const Network& network, double severity, const LayerSet& layers,
-                bool) { return l2_set(network, severity, layers); }},
+      {"l2", l2_set},
+      {"l2-row", l2_row_set},
+      {"one weight", [](const Network& network, double severity, const LayerSet& layers,
+                        bool biases) { return k_weights_set(network, 1, severity, layers, biases); }},
+      {"three weights", [](const Network& network, double severity, const LayerSet& layers,
+                           bool biases) { return k_weights_set(network, 3, severity, layers, biases); }},
+      {"linf and image",
+       [](const Network& network, double severity, const LayerSet& layers, bool biases) {
+         return with_input(linf_set(network, severity, layers, biases), severity / 2);
+       }},
   };
   return kinds;
 }
