@@ -194,7 +194,7 @@ struct MarginBound::Walk {
     Var v = tape.shifted(tape.differences(weight[last()], labels), -2 * eps);
     std::vector<Var> constants;
     if (has_bias(last())) constants.push_back(bias_margins());
-    for (std::size_t m = last(); m-- > 0;) {
+    for (std::size_t m = last() - 1; m > 0; --m) {
       const Limits& p = limits[m];
       const Var above = tape.chord(p.lower, p.upper);
       const Var offset = tape.scaled(tape.times(tape.negative(p.lower), above), -1);
@@ -202,13 +202,13 @@ struct MarginBound::Walk {
       constants.push_back(tape.dots(under, offset));
       v = tape.sum(tape.times_image(tape.positive(v), tape.leaf(lower_slopes(p))),
                    tape.times_image(under, above));
-      if (m == 0) break;
       if (has_bias(m)) constants.push_back(tape.folded(tape.product(v, bias[m]), classes));
       const Var size = tape.row_sums(tape.magnitude(v));
       v = tape.add_column(tape.product(v, tape.transposed(weight[m])), tape.scaled(size, -eps));
     }
+    // The image is known: activations of the first hidden layer fill a box.
     Var low =
-        tape.sum(tape.dots(tape.positive(v), limits[0].lower), tape.dots(tape.negative(v), limits[0].upper));
+        tape.sum(tape.dots(tape.positive(v), limits[0].least), tape.dots(tape.negative(v), limits[0].most));
     for (const Var constant : constants) low = tape.sum(low, constant);
     return low;
   }
@@ -260,7 +260,7 @@ MarginBound::MarginBound(const Network& network, const WeightView& weights, cons
       break;
     case MarginBoundKind::linear: {
       Var low = walk.interval_low();
-      if (walk.last() > 0) low = tape.larger(low, walk.linear_low());
+      if (walk.last() > 1) low = tape.larger(low, walk.linear_low());
       walk.result = tape.difference(walk.margins, low);
       break;
     }

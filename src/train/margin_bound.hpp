@@ -10,15 +10,16 @@
 
 namespace temblor {
 
-/// Which bound B^{yj} on the pairwise margin drop enters a loss. Each is the bound of the same name in
-/// src/bounds for abs(W^ - W) <= eps on all weights of all layers (biases stay), computed in plain double
-/// from float32 activations: a training signal that follows the sound bound to rounding, not a certificate.
+/// Which bound B^{yj} on the pairwise margin drop enters a loss. Each is the bound of that name in
+/// src/bounds (linear: linear-fast) for abs(W^ - W) <= eps on all weights of all layers (biases stay),
+/// computed in plain double from float32 activations: a training signal that follows the sound bound to
+/// rounding, not a certificate.
 enum class MarginBoundKind {
   norm_product,  ///< theory, section 2
   norm_vector,   ///< theory, section 2, vector form
   interval,      ///< theory, section 3
-  linear         ///< theory, section 4, hidden limits from section 3 (CROWN-IBP: Zhang, Chen, Xiao, Gowal,
-                 ///< Stanforth, Li, Boning, Hsieh, ICLR 2020), the better of it and interval
+  linear         ///< theory, section 4, hidden limits from section 3: linear-fast, as CROWN-IBP (Zhang, Chen,
+                 ///< Xiao, Gowal, Stanforth, Li, Boning, Hsieh, ICLR 2020) does for perturbed inputs
 };
 
 /// The parameter "bound" of a loss: one of `kinds`, the first the default.

@@ -35,60 +35,58 @@ Var Tape::product(Var x, Var w) {
   MatrixD out(value(x).rows(), value(w).rows());
   out.noalias() = value(x) * value(w).transpose();
   return add(std::move(out), [x, w](Tape& t, const MatrixD& g) {
-    t.gradient(x).noalias() += g * t.value(w);
-    t.gradient(w).noalias() += g.transpose() * t.value(x);
+    t.accumulate(x, g * t.value(w));
+    t.accumulate(w, g.transpose() * t.value(x));
   });
 }
 
 Var Tape::transposed(Var a) {
-  return add(value(a).transpose(), [a](Tape& t, const MatrixD& g) { t.gradient(a) += g.transpose(); });
+  return add(value(a).transpose(), [a](Tape& t, const MatrixD& g) { t.accumulate(a, g.transpose()); });
 }
 
 Var Tape::sum(Var a, Var b) {
   return add(value(a) + value(b), [a, b](Tape& t, const MatrixD& g) {
-    t.gradient(a) += g;
-    t.gradient(b) += g;
+    t.accumulate(a, g);
+    t.accumulate(b, g);
   });
 }
 
 Var Tape::difference(Var a, Var b) {
   return add(value(a) - value(b), [a, b](Tape& t, const MatrixD& g) {
-    t.gradient(a) += g;
-    t.gradient(b) -= g;
+    t.accumulate(a, g);
+    t.accumulate(b, -g);
   });
 }
 
 Var Tape::times(Var a, Var b) {
   return add(value(a).cwiseProduct(value(b)), [a, b](Tape& t, const MatrixD& g) {
-    t.gradient(a) += g.cwiseProduct(t.value(b));
-    t.gradient(b) += g.cwiseProduct(t.value(a));
+    t.accumulate(a, g.cwiseProduct(t.value(b)));
+    t.accumulate(b, g.cwiseProduct(t.value(a)));
   });
 }
 
 Var Tape::scaled(Var a, double by) {
-  return add(value(a) * by, [a, by](Tape& t, const MatrixD& g) { t.gradient(a) += by * g; });
+  return add(value(a) * by, [a, by](Tape& t, const MatrixD& g) { t.accumulate(a, by * g); });
 }
 
 Var Tape::shifted(Var a, double by) {
-  return add(value(a).array() + by, [a](Tape& t, const MatrixD& g) { t.gradient(a) += g; });
+  return add(value(a).array() + by, [a](Tape& t, const MatrixD& g) { t.accumulate(a, g); });
 }
 
 Var Tape::magnitude(Var a) {
   return add(value(a).cwiseAbs(), [a](Tape& t, const MatrixD& g) {
-    t.gradient(a).array() += g.array() * t.value(a).array().sign();
+    t.accumulate(a, (g.array() * t.value(a).array().sign()).matrix());
   });
 }
 
 Var Tape::positive(Var a) {
-  return add(value(a).cwiseMax(0.0), [a](Tape& t, const MatrixD& g) {
-    t.gradient(a).array() += (t.value(a).array() > 0).select(g.array(), 0.0);
-  });
+  return add(value(a).cwiseMax(0.0),
+             [a](Tape& t, const MatrixD& g) { t.accumulate(a, (t.value(a).array() > 0).select(g, 0.0)); });
 }
 
 Var Tape::negative(Var a) {
-  return add(value(a).cwiseMin(0.0), [a](Tape& t, const MatrixD& g) {
-    t.gradient(a).array() += (t.value(a).array() < 0).select(g.array(), 0.0);
-  });
+  return add(value(a).cwiseMin(0.0),
+             [a](Tape& t, const MatrixD& g) { t.accumulate(a, (t.value(a).array() < 0).select(g, 0.0)); });
 }
 
 Var Tape::sigmoid(Var a) {
@@ -98,48 +96,48 @@ Var Tape::sigmoid(Var a) {
   });
   const MatrixD slope = out.array() * (1.0 - out.array());
   return add(std::move(out),
-             [a, slope](Tape& t, const MatrixD& g) { t.gradient(a) += g.cwiseProduct(slope); });
+             [a, slope](Tape& t, const MatrixD& g) { t.accumulate(a, g.cwiseProduct(slope)); });
 }
 
 Var Tape::smaller(Var a, Var b) {
   return add(value(a).cwiseMin(value(b)), [a, b](Tape& t, const MatrixD& g) {
     const auto first = t.value(a).array() <= t.value(b).array();
-    t.gradient(a).array() += first.select(g.array(), 0.0);
-    t.gradient(b).array() += first.select(0.0, g.array());
+    t.accumulate(a, first.select(g, 0.0));
+    t.accumulate(b, first.select(0.0, g));
   });
 }
 
 Var Tape::larger(Var a, Var b) {
   return add(value(a).cwiseMax(value(b)), [a, b](Tape& t, const MatrixD& g) {
     const auto first = t.value(a).array() >= t.value(b).array();
-    t.gradient(a).array() += first.select(g.array(), 0.0);
-    t.gradient(b).array() += first.select(0.0, g.array());
+    t.accumulate(a, first.select(g, 0.0));
+    t.accumulate(b, first.select(0.0, g));
   });
 }
 
 Var Tape::row_sums(Var a) {
   return add(value(a).rowwise().sum(),
-             [a](Tape& t, const MatrixD& g) { t.gradient(a).colwise() += g.col(0); });
+             [a](Tape& t, const MatrixD& g) { t.accumulate(a, g.col(0).replicate(1, t.value(a).cols())); });
 }
 
 Var Tape::add_column(Var a, Var c) {
   return add(value(a).colwise() + value(c).col(0), [a, c](Tape& t, const MatrixD& g) {
-    t.gradient(a) += g;
-    t.gradient(c) += g.rowwise().sum();
+    t.accumulate(a, g);
+    t.accumulate(c, g.rowwise().sum());
   });
 }
 
 Var Tape::add_row(Var a, Var r) {
   return add(value(a).rowwise() + value(r).row(0), [a, r](Tape& t, const MatrixD& g) {
-    t.gradient(a) += g;
-    t.gradient(r) += g.colwise().sum();
+    t.accumulate(a, g);
+    t.accumulate(r, g.colwise().sum());
   });
 }
 
 Var Tape::outer(Var c, Var s) {
   return add(value(c) * value(s), [c, s](Tape& t, const MatrixD& g) {
-    t.gradient(c).noalias() += g * t.value(s).transpose();
-    t.gradient(s).noalias() += t.value(c).transpose() * g;
+    t.accumulate(c, g * t.value(s).transpose());
+    t.accumulate(s, t.value(c).transpose() * g);
   });
 }
 
@@ -219,7 +217,7 @@ Var Tape::dots(Var pairs, Var x) {
 Var Tape::folded(Var column, Index classes) {
   return add(value(column).reshaped<Eigen::RowMajor>(value(column).rows() / classes, classes),
              [column](Tape& t, const MatrixD& g) {
-               t.gradient(column) += g.reshaped<Eigen::RowMajor>(g.size(), 1);
+               t.accumulate(column, g.reshaped<Eigen::RowMajor>(g.size(), 1));
              });
 }
 

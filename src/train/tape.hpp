@@ -65,6 +65,16 @@ class Tape {
   };
 
   Var add(MatrixD value, Pull pull);
+  /// Adds to the gradient of x; the first to come need not meet zeros.
+  template <class Values>
+  void accumulate(Var x, const Values& gradient) {
+    MatrixD& total = nodes_[x].gradient;
+    if (total.size() == 0) {
+      total.noalias() = gradient;
+    } else {
+      total.noalias() += gradient;
+    }
+  }
 
   std::deque<Node> nodes_;
 };

@@ -81,8 +81,7 @@ TEST_CASE("robustness terms are those of the sound bounds, to rounding") {
     for (std::uint32_t t = 0; t < 24; ++t) {
       Stream stream(71, {t, 0, 0});
       TinyOptions options;
-      // Beyond one hidden layer the sound linear bound tightens hidden limits, ours does not.
-      options.sizes = bound == "linear" ? std::vector{5, 9, 4} : std::vector{5, 9, 7, 6, 4};
+      options.sizes = {5, 9, 7, 6, 4};
       if (t % 8 == 7) options.sizes = {5, 4};
       options.biases = t % 2 == 0;
       options.signed_inputs = t % 3 == 0;
@@ -90,7 +89,7 @@ TEST_CASE("robustness terms are those of the sound bounds, to rounding") {
       options.images = 6;
       const Tiny net = tiny(stream, options);
       const double eps = t % 2 == 0 ? 0.003 : 0.1;
-      const auto known = margins_and(bound, net, eps);
+      const auto known = margins_and(bound == "linear" ? "linear-fast" : bound, net, eps);
       for (const std::string form : {"hinge", "bound"}) {
         INFO(bound << ", " << form << ", network " << t);
         const auto own = terms(
@@ -107,24 +106,6 @@ TEST_CASE("robustness terms are those of the sound bounds, to rounding") {
       }
     }
   }
-}
-
-TEST_CASE("the linear term with several hidden layers lies between the sound linear and interval bounds") {
-  double strictly = 0;
-  for (std::uint32_t t = 0; t < 20; ++t) {
-    Stream stream(72, {t, 0, 0});
-    const Tiny net = tiny(stream, {{6, 9, 8, 7, 4}, "relu", t % 2 == 0, false, 5});
-    const MatrixD tight = margins_and("linear", net, 0.01)[1];
-    const MatrixD wide = margins_and("interval", net, 0.01)[1];
-    const auto own = terms({{"bound", "linear"}, {"form", "bound"}, {"eps", "0.01"}, {"lambda", "1"}}, net);
-    for (Index n = 0; n < net.data.size(); ++n) {
-      const double value = own[static_cast<std::size_t>(n)];
-      CHECK(value >= tight.row(n).maxCoeff() - 1e-5);
-      CHECK(value <= wide.row(n).maxCoeff() + 1e-5);
-      strictly += value < 0.99 * wide.row(n).maxCoeff() ? 1 : 0;
-    }
-  }
-  CHECK(strictly > 50);
 }
 
 TEST_CASE("gradients of margin-robust: every bound, both forms, with and without the penalty") {
