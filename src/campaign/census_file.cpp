@@ -147,6 +147,7 @@ void write_census(const hdf5::File& file, const CensusIdentity& identity, const 
   };
   number("images", identity.images);
   number("correct", identity.correct);
+  number("layers", identity.layers);
   number("inferred_pairs", census.inferred);
   const std::vector<std::int32_t> bits(census.bits.begin(), census.bits.end());
   file.write<std::int32_t>("/faults/bit", bits, {bits.size()});
@@ -181,6 +182,7 @@ CensusFile::CensusFile(const std::string& name) : path(name) {
   identity.format = text(file, "format");
   identity.images = one<std::int64_t>(file, "images");
   identity.correct = one<std::int64_t>(file, "correct");
+  identity.layers = one<std::int64_t>(file, "layers");
   census.inferred = one<std::int64_t>(file, "inferred_pairs");
   census.traced = text(file, "method") == "rays";
   const int most = find_format(identity.format).bits;

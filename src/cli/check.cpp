@@ -1,3 +1,5 @@
+#include "check_coverage.hpp"
+
 #include <cmath>
 #include <ostream>
 
@@ -5,8 +7,10 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/campaign/census_file.hpp>
 #include <temblor/campaign/compare.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/output.hpp>
 #include <temblor/cli/parse.hpp>
 #include <temblor/report/table.hpp>
 
@@ -160,7 +164,18 @@ void name_violations(std::ostream& err, const ResultFile& campaign, const Result
   }
 }
 
+bool is_census(const std::string& path) {
+  return is_hdf5(path) && hdf5::File::open(path, hdf5::File::Mode::read).text("filetype") == census_filetype;
+}
+
 int run_check(const Arguments& arguments, const Streams& streams) {
+  const std::string first = *arguments.positional("RESULT");
+  const auto group = parse_integer(arguments.required("group"), "--group", 1, 1'000'000'000);
+  if (is_census(first)) {
+    const auto sampled = arguments.positional("BOUNDS");
+    if (!sampled) usage_error(first, "a census alone", "give the result file of a sampled campaign second");
+    return check_coverage(first, *sampled, group, arguments.flag("json"), streams);
+  }
   const ResultFile campaign(*arguments.positional("RESULT"));
   if (campaign.bounds_only()) {
     usage_error(campaign.path(), "a file of bounds alone", "give the result file first, then the bounds");
@@ -198,11 +213,23 @@ Subcommand check_command() {
           "\n"
           "Prints images compared and violated, quantiles of drop / bound, the worst image with the "
           "command that makes its trial again, and what no bound covers. Exit code 1 when any image "
-          "exceeds any bound.",
-      .examples = {"temblor check out.h5", "temblor check out.h5 bounds.h5 --json"},
-      .positionals = {{"RESULT", "result file of a campaign"},
-                      {"BOUNDS", "file by temblor bound (default: the bounds of RESULT)", false}},
-      .options = {{.name = "json", .value = "", .help = "print JSON instead of text"}},
+          "exceeds any bound.\n"
+          "\n"
+          "With a file by temblor census first, and a campaign of single random bit flips second (attack "
+          "bit-flip, mode=count, one flip), shows how often the campaign's intervals hold the shares of "
+          "faults that the census knows: from all trials, and from groups of --group trials as if each were "
+          "a campaign. Exit code 1 when they contradict the census beyond chance (one in a million).",
+      .examples = {"temblor check out.h5", "temblor check out.h5 bounds.h5 --json",
+                   "temblor check census.h5 sampled.h5 --group 200"},
+      .positionals = {{"RESULT", "result file of a campaign; or a file by temblor census"},
+                      {"BOUNDS",
+                       "file by temblor bound (default: the bounds of RESULT); after a census, the campaign",
+                       false}},
+      .options = {{.name = "json", .value = "", .help = "print JSON instead of text"},
+                  {.name = "group",
+                   .value = "N",
+                   .help = "with a census: trials of the groups whose intervals are counted",
+                   .initial = "100"}},
       .run = run_check};
 }
 

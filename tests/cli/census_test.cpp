@@ -128,6 +128,68 @@ TEST_CASE("census: wrong words are refused with a hint") {
   CHECK(other.code == 3);
 }
 
+TEST_CASE("check: a sampled campaign's intervals hold what the census knows") {
+  const Files files;
+  const std::string sampled = files.directory.file("sampled.h5");
+  REQUIRE(run_program(files.words({"--format", "fp16", "-o", files.census})).code == 0);
+  const auto run = [&](const std::string& output, std::vector<std::string> more) {
+    std::vector<std::string> all{
+        "run",      "--network", files.network, "--dataset", "synthetic:classes=3,features=8,n=60,seed=1",
+        "--attack", "bit-flip",  "-o",          output};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto outcome = run_program(all);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+  };
+  run(sampled, {"--set", "mode=count", "--flips", "1", "--format", "fp16", "--layers", "all,0,1+2",
+                "--trials", "4000"});
+  const auto outcome = run_program({"check", files.census, sampled, "--group", "50", "--json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  CHECK(json["contradicted"] == 0);
+  REQUIRE(json["coverage"].size() == 9);
+  for (const auto& row : json["coverage"]) {
+    CHECK(row["trials"] == 4000);
+    CHECK(row["groups"] == 80);
+    CHECK(row["Clopper-Pearson"].get<int>() >= 68);  // 95 % of 80 is 76, three standard deviations less is 70
+  }
+  CHECK(json["coverage"][0]["faults"] == 93 * 16);
+  CHECK(json["coverage"][3]["faults"] == 48 * 16);
+  CHECK(json["coverage"][0]["truth"] > 0.01);
+
+  // A census that says something else.
+  {
+    const auto file = hdf5::File::open(files.census, hdf5::File::Mode::update);
+    const std::vector<std::int32_t> all(48 * 16, 1);
+    file.write_slab<std::int32_t>("/faults/0/changed", all, {0, 0, 0}, {6, 8, 16});
+  }
+  const auto wrong = run_program({"check", files.census, sampled});
+  CHECK(wrong.code == 1);
+  CHECK(wrong.err.find("contradicts the census") != std::string::npos);
+
+  const std::string other = files.directory.file("other.h5");
+  run(other, {"--ber", "1e-3", "--format", "fp16", "--trials", "3"});
+  const auto nothing = run_program({"check", files.census, other});
+  CHECK(nothing.code == 0);
+  CHECK(nothing.out.find("not a single flip") != std::string::npos);
+  CHECK(nothing.err.find("nothing was compared") != std::string::npos);
+  CHECK(run_program({"check", files.census}).code == 2);
+}
+
+TEST_CASE("check: census and campaign of different images are refused") {
+  const Files files;
+  REQUIRE(run_program(files.words({"--format", "int8", "-o", files.census})).code == 0);
+  const std::string sampled = files.directory.file("sampled.h5");
+  REQUIRE(run_program({"run", "--network", files.network, "--dataset",
+                       "synthetic:classes=3,features=8,n=60,seed=2", "--attack", "bit-flip", "--set",
+                       "mode=count", "--flips", "1", "--format", "int8", "--trials", "3", "-o", sampled})
+              .code == 0);
+  const auto outcome = run_program({"check", files.census, sampled});
+  CHECK(outcome.code == 3);
+  CHECK(outcome.err.find("different images") != std::string::npos);
+}
+
 TEST_CASE("census: damaged files are refused, naming the object") {
   const Files files;
   REQUIRE(run_program(files.words({"--format", "int8", "-o", files.census})).code == 0);

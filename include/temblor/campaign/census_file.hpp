@@ -20,6 +20,7 @@ struct CensusIdentity {
   std::string format;
   std::int64_t images = 0;
   std::int64_t correct = 0;  ///< without fault
+  std::int64_t layers = 0;   ///< weighted layers of the network, chosen or not
 };
 
 /// Folds of the faults of one bit of one layer.

@@ -135,6 +135,7 @@ Tail make_tail(const RayTracer& tracer, const Network& network, const Chain& cha
     tail.code = static_cast<std::int32_t>(best);
     tail.from = std::max(tail.from, 4 * (fixed + far.fixed.maxCoeff() + most) / spare);
   }
+  tail.lost_from = std::max(tail.lost_from, tail.from);  // the slopes hold only there
   return tail;
 }
 

@@ -71,8 +71,11 @@ class UnitCensus {
   void count_small(Index input);
   void count_image(Index input, Index image);
   std::int32_t pack(std::size_t image, std::int32_t code) const;
+  struct Zones;
+
   void prepare_large();
   void count_large(Index input, const Fault& fault);
+  void large_drop(Index input, const Fault& fault, const Zones& zones, float top);
   Effect look_up(const Fault& fault, Index image, float z) const;
   void large_image(Index input, const Fault& fault, Index image);
   void drops(Index input, int level, std::size_t side);
