@@ -139,9 +139,11 @@ int run_bound(const Arguments& arguments, const Streams& streams) {
   if (output) check_output(*output, bounds_filetype, {network_path});
   const Network network = load_network(network_path);
   const StoredNetwork stored = store(network, format);
-  const auto sets = threat_sets(arguments, stored.network);
-  const Dataset data = load_dataset(data_request(arguments), network.scaling());
+  const auto sets = threat_sets(arguments, stored);
+  Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, network_path, data);
+  const Matrix golden = logits(stored.network, stored.network.view(), data.images, true);
+  choose_labels(arguments, golden, data);
   std::optional<NewFile> file;
   if (output) file.emplace(*output);
 
@@ -157,7 +159,6 @@ int run_bound(const Arguments& arguments, const Streams& streams) {
   }
   if (!any) usage_error("--bound " + arguments.required("bound"), "none of them applies", "choose others");
 
-  const Matrix golden = logits(stored.network, stored.network.view(), data.images, true);
   if (file) {
     write(file->file(), network, stored, data, golden, sets, bounds);
     write_provenance(file->file(), arguments, data);

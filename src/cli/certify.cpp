@@ -184,13 +184,14 @@ int run_certify(const Arguments& arguments, const Streams& streams) {
   if (output) check_output(*output, certificates_filetype, {network_path});
   const Network network = load_network(network_path);
   const StoredNetwork stored = store(network, format);
-  const Dataset data = load_dataset(data_request(arguments), network.scaling());
+  Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, network_path, data);
+  choose_labels(arguments, logits(stored.network, stored.network.view(), data.images, true), data);
 
   const auto at = [&](double severity, const LayerSet& layers) {
     Arguments one = arguments;
     one.values["layers"] = {layers_text(layers, stored.network)};
-    return threat_set(one, stored.network, severity);
+    return threat_set(one, stored, severity);
   };
   auto layers = chosen_layers(arguments, stored.network);
   auto severities = chosen_severities(arguments);

@@ -4,6 +4,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/sha256.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/perturb/stored.hpp>
 #include <temblor/perturb/threat.hpp>
 
 namespace temblor {
@@ -170,6 +171,24 @@ ThreatSet with_input(ThreatSet set, double radius) {
   if (radius == 0) return set;
   set.input = radius;
   set.key += " input=" + to_text(radius);
+  return set;
+}
+
+ThreatSet with_rounding(ThreatSet set, const Network& network, const Format& format) {
+  const StoredNetwork stored = store(network, format);
+  for (const int layer : set.layers) {
+    const MatrixD weight = network.weights(layer).weight.cast<double>();
+    // The difference of two floats; 2^-52 where double has to round it.
+    const MatrixD error =
+        (stored.network.weights(layer).weight.cast<double>() - weight).cwiseAbs() * (1 + 0x1p-51);
+    auto& box = set.radius[static_cast<std::size_t>(layer)];
+    if (!box) box.emplace();
+    box->weight =
+        box->weight.size() != 0 ? MatrixD(box->weight + error) : MatrixD(error.array() + box->uniform);
+    box->weight *= 1 + 0x1p-51;
+    box->uniform = 0;
+  }
+  set.key += " rounding=" + format.name;
   return set;
 }
 

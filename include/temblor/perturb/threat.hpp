@@ -85,6 +85,9 @@ ThreatSet box_set(const Network& network, double severity, std::vector<std::opti
                   const std::string& what);
 /// The set with an l_inf ball around the image as well (Weng et al., arXiv 2102.11935: joint perturbation).
 ThreatSet with_input(ThreatSet set, double radius);
+/// The set around the rounded network as well: every weight of its layers moves by its actual rounding error
+/// in `format` and, on top, as the set says (theory, section 5). Nothing to add for fp32.
+ThreatSet with_rounding(ThreatSet set, const Network& network, const Format& format);
 /// Whether the set is no more than a box around each parameter.
 bool box_alone(const ThreatSet& set);
 
