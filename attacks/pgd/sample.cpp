@@ -320,7 +320,7 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
   if (chain && options.search > 0) {
     ExactOptions few;
     few.nodes = options.search;
-    keep_worse(network, data, exact_worst(network, data, set, false, few).worst, delta);
+    keep_worse(network, data, exact_worst(network, data, set, false, few, &delta).worst, delta);
   }
   if (chain && options.polish > 0) {
     polish_worst(network, data, set, 3, static_cast<int>(options.polish), delta);

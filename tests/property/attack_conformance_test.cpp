@@ -312,6 +312,8 @@ TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmet
 
 TEST_CASE("attacks: same stream, same perturbation; another stream, another one, unless deterministic") {
   for (const auto& entry : attack_table()) {
+    int drawn = 0;
+    int different = 0;
     for (const auto& test : cases(entry)) {
       INFO(test.text());
       const auto attack = test.make();
@@ -325,12 +327,19 @@ TEST_CASE("attacks: same stream, same perturbation; another stream, another one,
       for (const StreamId id : {StreamId{0, 1, 0}, StreamId{1, 0, 0}, StreamId{0, 2, 0}, StreamId{2, 1, 0}}) {
         all_equal = all_equal && same(first, weights(*attack, id));
       }
+      // Ascents for one image each may all end at the same worst case.
+      const bool settles = test.given.count("scope") != 0 && test.given.at("scope") == "sample";
       // Few bits at a low rate: most trials have no fault at all.
-      for (std::uint32_t trial = 3; all_equal && !attack->deterministic() && trial < 400; ++trial) {
+      for (std::uint32_t trial = 3; all_equal && !settles && !attack->deterministic() && trial < 400;
+           ++trial) {
         all_equal = same(first, weights(*attack, {0, trial, 0}));
       }
-      REQUIRE(all_equal == attack->deterministic());
+      if (attack->deterministic() || !settles) REQUIRE(all_equal == attack->deterministic());
+      drawn += attack->deterministic() ? 0 : 1;
+      different += all_equal ? 0 : 1;
     }
+    INFO(entry.name);
+    CHECK((drawn == 0 || different > 0));
   }
 }
 

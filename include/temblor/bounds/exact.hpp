@@ -30,8 +30,9 @@ struct ExactWorst {
 ///
 /// Scope: chains of dense layers with ReLU between them; linf, relative and box sets; any layers, with and
 /// without biases; images of any sign.
+/// `start`: members to begin with, one an image; they never change the limits, only how soon they are met.
 ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
-                       const ExactOptions& options);
+                       const ExactOptions& options, const SampleDelta* start = nullptr);
 /// Makes members of a box worse, image by image: the signs of the last two layers are set as is best (exact
 /// where no other layer moves), then one unit at a time goes to another end of its range while that lowers
 /// the pair margin, for the `rivals` classes that come closest, at most `sweeps` times over all units. Scope

@@ -84,7 +84,20 @@ struct Task {
   Chain chain;
   std::size_t base;  ///< the first hidden layer that moves, or the last one
   const ExactOptions& options;
+  const SampleDelta* start;
 };
+
+/// Slack of the member that image n begins with, by hidden layer; empty where there is none.
+std::vector<VectorD> start_of(const Task& task, Index n) {
+  std::vector<VectorD> slack;
+  if (task.start == nullptr) return slack;
+  for (std::size_t m = 0; m < task.chain.hidden(); ++m) {
+    slack.push_back(VectorD::Zero(task.chain.layers[m].weight.rows()));
+    const Matrix& own = task.start->slack[m];
+    if (own.size() != 0) slack.back() = own.row(n).transpose().cast<double>();
+  }
+  return slack;
+}
 
 /// Results of one image.
 struct Row {
@@ -102,7 +115,7 @@ class Image {
         members_(task.chain, task.base, task.data.images.row(n).transpose().cast<double>()),
         label_(task.data.labels[static_cast<std::size_t>(n)]) {}
 
-  Row run(const VectorD& nominal) {
+  Row run(const VectorD& nominal, const std::vector<VectorD>* start) {
     const std::size_t hidden = task_->chain.hidden();
     for (std::size_t m = task_->base + 2; m < hidden; ++m) tighten(readings_, task_->base, m, limit_pivots);
     const Relaxation relaxation(readings_, task_->base, hidden - 1);
@@ -142,7 +155,7 @@ class Image {
       Search search(relaxation, lp, members_, task_->base, nominal(j), options);
       std::vector<double> known;
       for (const auto& lower : row.lower) known.push_back(lower(j));
-      const Found found = search.run(costs, constants, known);
+      const Found found = search.run(costs, constants, known, start);
       for (std::size_t q = 0; q < readings_.size(); ++q) row.lower[q](j) = std::max(known[q], found.lower[q]);
       row.nodes(j) = static_cast<double>(found.nodes);
       row.open(j) = found.closed ? 0 : 1;
@@ -224,11 +237,11 @@ ExactWorst one_layer(const Network& network, const Dataset& data, const ThreatSe
 }  // namespace
 
 ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
-                       const ExactOptions& options) {
+                       const ExactOptions& options, const SampleDelta* start) {
   using namespace exact;
   if (network.layers() == 1) return one_layer(network, data, set, arithmetic);
   Task task{network, data, {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
-            options};
+            options, start};
   Float32Boxes boxes;
   if (arithmetic) {
     boxes = float32_boxes(network, set);
@@ -273,7 +286,9 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
         }
         const Index at = first + n;
         const auto label = data.labels[static_cast<std::size_t>(at)];
-        const Row row = Image(task, std::move(readings), at).run(before_high.row(n).transpose());
+        const auto begin = start_of(task, at);
+        const Row row = Image(task, std::move(readings), at)
+                            .run(before_high.row(n).transpose(), begin.empty() ? nullptr : &begin);
         for (Index j = 0; j < classes; ++j) {
           if (j == label) continue;
           result.values.value(at, j) =

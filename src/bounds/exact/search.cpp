@@ -10,6 +10,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr Index most_pivots = 1000;
+constexpr int polish_sweeps = 4;
 constexpr double promise = 0.02;  // members this much short of the best drop are polished
 constexpr double off_by = 1e-8;   // by how much an activation may exceed its ReLU and still count as exact
 
@@ -71,7 +72,7 @@ std::vector<VectorD> Search::solution() const {
 bool Search::improve(Found& found, double constant) {
   double margin = members_->follow(solution());
   const bool promising = margin < found.upper + promise * (drop_from_ - found.upper);
-  if (promising) margin = members_->polish(4);
+  if (promising) margin = members_->polish(polish_sweeps);
   if (margin >= found.upper) return false;
   found.upper = margin;
   found.slack = members_->slack();
@@ -149,7 +150,7 @@ Search::Choice Search::choose(double room) {
 }
 
 Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& constants,
-                  const std::vector<double>& known) {
+                  const std::vector<double>& known, const std::vector<VectorD>* start) {
   const auto started = std::chrono::steady_clock::now();
   Found found{std::vector<double>(costs.size(), infinity), infinity, {}, 0, true};
   lp_->objective(costs.front());
@@ -164,6 +165,12 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
   const auto close = [&](const std::vector<double>& lower) {
     for (std::size_t q = 0; q < lower.size(); ++q) found.lower[q] = std::min(found.lower[q], lower[q]);
   };
+  if (start != nullptr) {
+    members_->load(*start);
+    found.upper = members_->polish(polish_sweeps);
+    found.slack = members_->slack();
+    descend(found, constants.front());
+  }
   VectorD y;
   Index next = 0;
   while (true) {

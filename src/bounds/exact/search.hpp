@@ -33,9 +33,9 @@ class Search {
  public:
   Search(const Relaxation& relaxation, BoxedLp& lp, Members& members, std::size_t base, double drop_from,
          const SearchOptions& options);
-  /// `known`: lower limits of the margin, by reading.
+  /// `known`: lower limits of the margin, by reading. `start`: slack of a member, or null.
   Found run(const std::vector<VectorD>& costs, const std::vector<double>& constants,
-            const std::vector<double>& known);
+            const std::vector<double>& known, const std::vector<VectorD>* start);
 
  private:
   enum class State : char { free, off, on };
