@@ -351,7 +351,9 @@ def write_summary(grids, networks, folder, path):
             put("relative/accuracy", np.array([n["relative"]["accuracy"] for n in networks]), "",
                 "accuracy under it on 2000 test images [network x r]")
         done = [n for n in networks if n["bounds"]]
-        if len(done) == len(networks):
+        if done:
+            put("bounds/network", np.array([i for i, n in enumerate(networks) if n["bounds"]]), "",
+                "row of /dataset, /lambda, /mu and /seed")
             put("bounds/eps", done[0]["bounds"]["eps"], "weight", "largest change of a weight")
             put("bounds/drop", np.array([n["bounds"]["drop"] for n in done]), "logit",
                 "mean margin drop under the attack on each image [network x eps]")
