@@ -1,3 +1,4 @@
+#include <atomic>
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -198,11 +199,22 @@ TEST_CASE("certify: bounds that do not apply say why, attacks of another set are
 TEST_CASE("certify: a step that throws stops the work") {
   const Problem problem(8, 8);
   auto request = problem.request();
-  int steps = 0;
-  request.step = [&](const std::string& what) {
-    CHECK_FALSE(what.empty());
-    if (++steps == 4) throw Error(Exit::interrupted, "stopped", "", "");
+  std::atomic<int> steps{0};
+  std::atomic<bool> empty{false};
+  const auto stop_at = [&](int last) {
+    steps = 0;
+    request.step = [&, last](const std::string& what) {
+      if (what.empty()) empty = true;
+      if (++steps >= last) throw Error(Exit::interrupted, "stopped", "", "");
+    };
+    CHECK_THROWS_WITH(certify(request), Catch::Contains("stopped"));
   };
-  CHECK_THROWS_WITH(certify(request), Catch::Contains("stopped"));
-  CHECK(steps == 4);
+  // The searches for radii begin at the fourth step and ask several questions at once.
+  stop_at(6);
+  CHECK(steps.load() >= 6);
+  CHECK(steps.load() <= 6 + 8);
+  request.grid.reset();
+  stop_at(4);
+  CHECK(steps.load() == 4);
+  CHECK_FALSE(empty.load());
 }

@@ -44,7 +44,8 @@ struct CertifyRequest {
   std::optional<SeverityGrid> grid{};  ///< where radii are searched; none: they are not
   bool attack_radius = false;          ///< with a grid: radii of the attacks too
   std::uint64_t seed = 1;
-  /// Called before every piece of work with what comes next; it may throw to stop.
+  /// Called before every piece of work with what comes next, from several threads at once; it may throw to
+  /// stop.
   std::function<void(const std::string&)> step{};
 };
 
