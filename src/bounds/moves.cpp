@@ -15,6 +15,8 @@ constexpr double ulp = 0x1p-52;
 constexpr double underflow = 1e-150;
 /// Each bounded row keeps as many numbers.
 constexpr std::int64_t most_flips = 4096;
+/// Beyond it float32 sums are not safe from overflow.
+constexpr double largest_weight = 1e30;
 
 double no_number_is_infinite(double x) {
   return std::isnan(x) ? std::numeric_limits<double>::infinity() : x;
@@ -233,9 +235,14 @@ std::string refuses_moves(const Network& network, const ThreatSet& set) {
       const Encoded& codes = flips->codes[static_cast<std::size_t>(layer)];
       if (codes.codes.empty()) continue;
       if (auto why = refuses_flips(*codes.format, set.budget.count); !why.empty()) return why;
-      if (flip_reach(codes, set.budget.count, flips->mask).finite()) continue;
-      return "flips can make weights of layer '" + network.layer_name(layer) + "' infinite in format " +
-             codes.format->name + ": only an infinite bound is true";
+      const FlipReach reach = flip_reach(codes, set.budget.count, flips->mask);
+      const std::string weights =
+          "weights of layer '" + network.layer_name(layer) + "' in format " + codes.format->name;
+      if (!reach.finite()) return "flips can make " + weights + " infinite: only an infinite bound is true";
+      if (reach.levels() > 0 && reach.largest_either.maxCoeff() > largest_weight) {
+        return "flips can make " + weights +
+               " so large that float32 sums overflow: only an infinite bound is true";
+      }
     }
   } else if (set.ball == Ball::bits) {
     return "any number of flips, or flips in scales: no bound of the real-valued kind";

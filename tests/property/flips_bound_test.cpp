@@ -76,6 +76,11 @@ MatrixD worst(const Stored& net, int flips) {
   return most;
 }
 
+Weights weights_below_one(Weights weights) {
+  weights.weight /= 2 * weights.weight.cwiseAbs().maxCoeff();
+  return weights;
+}
+
 }  // namespace
 
 TEST_CASE("certificates against flips hold for every choice of one or two bits") {
@@ -135,6 +140,13 @@ TEST_CASE("more flips are never a tighter certificate, none is 0, and float expo
   const auto why = find_bound("linear").refuses(floats.tiny.network, floats.set(1, all));
   CHECK(why.find("infinite") != std::string::npos);
   CHECK(why.find("fp32") != std::string::npos);
+  // Finite after any flip, but of the order of 1e38.
+  large.network = large.network.with(0, weights_below_one(large.network.weights(0)));
+  large.network = large.network.with(1, weights_below_one(weights));
+  large.network = large.network.with(2, weights_below_one(large.network.weights(2)));
+  const Stored small(large, "fp32", all);
+  CHECK(find_bound("interval").refuses(small.tiny.network, small.set(1, all)).find("overflow") !=
+        std::string::npos);
 }
 
 TEST_CASE("a rounded network is within the set of its rounding, and mixed sets add up") {
