@@ -19,6 +19,7 @@
 #include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/new_file.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/cli/sections.hpp>
 #include <temblor/network/file.hpp>
@@ -78,7 +79,7 @@ void write_provenance(const hdf5::File& file, const Arguments& arguments, const 
   file.write<double>("/timing/census_seconds", std::span<const double>(&seconds, 1), {1});
 }
 
-void write_file(const FreshFile& fresh, const Arguments& arguments, const Dataset& data,
+void write_file(const NewFile& fresh, const Arguments& arguments, const Dataset& data,
                 const Evaluator& evaluator, const CensusIdentity& identity, const Census& census,
                 const std::vector<Section>& sections, double seconds) {
   const hdf5::File& file = fresh.file();
@@ -194,7 +195,7 @@ int run_census(const Arguments& arguments, const Streams& streams) {
   const StoredNetwork stored = store(network, format);
   const Dataset data = load_dataset(data_request(arguments), network.scaling());
   check_fits(network, path, data);
-  std::optional<FreshFile> file;
+  std::optional<NewFile> file;
   if (output) file.emplace(*output);
 
   const InterruptGuard guard;

@@ -11,6 +11,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/new_file.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/generalize/margin_bound.hpp>
 #include <temblor/network/file.hpp>
@@ -72,7 +73,7 @@ Splits load(const Arguments& arguments, const Network& network, const std::strin
   return splits;
 }
 
-void write_file(const FreshFile& fresh, const Arguments& arguments, const Network& network,
+void write_file(const NewFile& fresh, const Arguments& arguments, const Network& network,
                 const Splits& splits, const std::vector<Section>& sections) {
   const auto& file = fresh.file();
   hdf5::stamp(file, filetype, 1, 0);
@@ -148,7 +149,7 @@ int run_generalize(const Arguments& arguments, const Streams& streams) {
   const Splits splits = load(arguments, network, path, streams);
   std::optional<Network> prior;
   if (prior_seed) prior = initialise(network, *prior_seed);
-  std::optional<FreshFile> file;
+  std::optional<NewFile> file;
   if (output) file.emplace(*output);
   const auto sections = study_generalization({network,
                                               splits.train,

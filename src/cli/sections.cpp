@@ -108,21 +108,4 @@ void write_sections(const hdf5::Group& file, const std::vector<Section>& section
   }
 }
 
-FreshFile::FreshFile(std::string path)
-    : path_(std::move(path)), fresh_(path_ + ".new"), file_(hdf5::File::create(fresh_)) {}
-
-FreshFile::~FreshFile() {
-  if (!done_) std::remove(fresh_.c_str());
-}
-
-void FreshFile::finish() {
-  file_.sync();
-  file_.close();
-  if (std::rename(fresh_.c_str(), path_.c_str()) != 0) {
-    input_error("cannot write " + path_, "the finished file cannot take its name",
-                "give another place with -o");
-  }
-  done_ = true;
-}
-
 }  // namespace temblor::cli

@@ -39,23 +39,4 @@ void write_json(std::ostream& out, const std::vector<std::pair<std::string, std:
 /// every dataset has the attributes unit and meaning.
 void write_sections(const hdf5::Group& file, const std::vector<Section>& sections);
 
-/// A file that takes its name only when it is finished; until then it is NAME.new, and is removed if nothing
-/// comes of it.
-class FreshFile {
- public:
-  explicit FreshFile(std::string path);
-  ~FreshFile();
-  FreshFile(const FreshFile&) = delete;
-  FreshFile& operator=(const FreshFile&) = delete;
-
-  const hdf5::File& file() const { return file_; }
-  void finish();
-
- private:
-  std::string path_;
-  std::string fresh_;
-  hdf5::File file_;
-  bool done_ = false;
-};
-
 }  // namespace temblor::cli
