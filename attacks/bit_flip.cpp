@@ -7,6 +7,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/perturb/faults.hpp>
 
 namespace temblor {
 namespace {
@@ -145,7 +146,7 @@ class BitFlip : public Attack {
 
   Perturbation perturb(const Stream& stream) const override {
     auto faults = drawn(stream);
-    if (target_ == Target::codes) return changed_codes(std::move(faults));
+    if (target_ == Target::codes) return with_faults(*codes_, std::move(faults));
     return changed_metadata(std::move(faults));
   }
 
@@ -184,17 +185,6 @@ class BitFlip : public Attack {
       faults.push_back({layer, index, bit, before, before ^ (1U << bit)});
     }
     return faults;
-  }
-
-  Perturbation changed_codes(std::vector<BitFault> faults) const {
-    SparseDelta delta;
-    for (const auto& fault : faults) {
-      const bool again = !delta.changes.empty() && delta.changes.back().layer == fault.layer &&
-                         delta.changes.back().index == fault.index;
-      if (!again) delta.changes.push_back({fault.layer, fault.index, 0});
-      delta.changes.back().after = (*codes_)[fault.layer].decode(fault.index, fault.after);
-    }
-    return {std::move(delta), std::move(faults)};
   }
 
   /// Every weight of a faulted scale or zero point is decoded again.
