@@ -10,5 +10,6 @@ AttackEntry bit_flip_entry();
 AttackEntry quantization_noise_entry();
 AttackEntry gaussian_entry();
 AttackEntry exact_entry();
+AttackEntry k_weights_entry();
 
 }  // namespace temblor

@@ -159,9 +159,11 @@ std::unique_ptr<Path> make_path(const Weights& base, const ThreatSet& set, int l
     case Ball::l2:
       return std::make_unique<BallPath>(base, set.frobenius);
     case Ball::l2_row:
-    case Ball::k_weights:
-      usage_error("weight-pgd, scope=universal, on ball " + to_text(set.ball), "it has no projection onto it",
+      usage_error("weight-pgd, scope=universal, on ball l2-row", "it has no projection onto it",
                   "take scope=sample, or ball=linf");
+    case Ball::k_weights:
+      usage_error("weight-pgd on ball k-weights", "which weights change is no continuous choice",
+                  "take attack k-weights");
     case Ball::bits:
       break;
   }

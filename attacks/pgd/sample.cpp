@@ -277,7 +277,7 @@ void check_per_sample(const Network& network, const ThreatSet& set) {
   }
   if (set.ball == Ball::k_weights) {
     usage_error("weight-pgd on ball k-weights", "which weights change is no continuous choice",
-                "take ball=linf");
+                "take attack k-weights");
   }
   for (const int layer : set.layers) {
     const auto& kind = network.nodes()[static_cast<std::size_t>(network.node_of(layer))].layer->kind();

@@ -84,6 +84,9 @@ std::vector<std::optional<Weights>> perturbed_weights(const Network& network, co
 std::vector<std::optional<Weights>> perturbed_weights(const Network& network, const SampleDelta& delta,
                                                       Index sample, const Matrix& own) {
   ensure(own.rows() == 1, "weights are made for one image");
+  if (!delta.changes.empty()) {
+    return perturbed_weights(network, delta.changes[static_cast<std::size_t>(sample)]);
+  }
   const Matrix image = delta.seen(sample, own);
   std::vector<std::optional<Weights>> layers(static_cast<std::size_t>(network.layers()));
   Activations activations;

@@ -36,7 +36,7 @@ SampleForward::SampleForward(const Network& network, const SampleDelta& delta)
       if (dense) layers_[m].constant.pack(base.weight, base.bias);
       continue;
     }
-    ensure(dense, "per-sample perturbations are defined on dense layers");
+    ensure(dense && delta.changes.empty(), "per-sample perturbations are defined on dense layers");
     layers_[m].columns = base.weight.transpose();
     const bool ball = delta.set.ball == Ball::l2 || delta.set.ball == Ball::l2_row;
     if (!ball && delta.set.radius[m]->weight.size() != 0)
@@ -103,6 +103,29 @@ void SampleForward::run_dense(int layer, Index sample, const Matrix& input, Matr
   }
 }
 
+void SampleForward::run_changed(int layer, Index sample, const Matrix& input, Matrix& out) const {
+  const Weights& base = network_->weights(layer);
+  const auto& changes = delta_->changes[static_cast<std::size_t>(sample)].changes;
+  const auto inputs = static_cast<std::size_t>(base.weight.cols());
+  // Sorted by (layer, index): those of one unit follow one another, and its sum is taken again.
+  for (auto change = changes.begin(); change != changes.end();) {
+    if (change->layer != static_cast<std::uint32_t>(layer)) {
+      ++change;
+      continue;
+    }
+    const auto unit = static_cast<Index>(change->index / inputs);
+    const float* row = base.weight.row(unit).data();
+    float sum = base.bias.size() != 0 ? base.bias[unit] : 0.0F;
+    for (std::size_t k = 0; k < inputs; ++k) {
+      const bool own = change != changes.end() && change->layer == static_cast<std::uint32_t>(layer) &&
+                       change->index == static_cast<std::size_t>(unit) * inputs + k;
+      sum = add_product(sum, input(0, static_cast<Index>(k)), own ? change->after : row[k]);
+      if (own) ++change;
+    }
+    out(0, unit) = sum;
+  }
+}
+
 const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buffers) const {
   const auto& nodes = network_->nodes();
   if (delta_->images.size() != 0) image = delta_->images.row(sample).data();
@@ -124,6 +147,7 @@ const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buff
     } else {
       layers_[m].constant.multiply({inputs[0]->data(), inputs[0]->cols(), nullptr}, 1, out.data(),
                                    out.cols());
+      if (!delta_->changes.empty()) run_changed(node.weights, sample, *inputs[0], out);
     }
   }
   return buffers.activations.outputs.back();

@@ -187,6 +187,9 @@ int outside(const ThreatSet& set, std::size_t layer, const Weights& before, cons
       }
       return beyond;
     }
+    case Ball::k_weights:
+      return outside(before.weight, after.weight, set.budget.each.at(layer)->uniform, MatrixD()) +
+             (after.bias == before.bias ? 0 : 1);
     default: {
       const auto& radius = set.radius.at(layer);
       REQUIRE(radius.has_value());
@@ -296,6 +299,7 @@ TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmet
       for (std::uint32_t trial = 0; trial < 3; ++trial) {
         const auto perturbation = attack->perturb(Stream(3, {0, trial, 0}));
         for (const auto& weights : all_weights(network, perturbation)) {
+          if (set.ball == Ball::k_weights) REQUIRE(measure(network, weights).changed <= set.budget.count);
           for (std::size_t m = 0; m < weights.size(); ++m) {
             const bool chosen =
                 std::find(test.layers.begin(), test.layers.end(), static_cast<int>(m)) != test.layers.end();

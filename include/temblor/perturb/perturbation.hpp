@@ -48,6 +48,9 @@ struct SampleDelta {
   /// The images that are seen instead, [images x values], each value within set.input of the dataset's; empty
   /// when images stay.
   Matrix images{};
+  /// Or a few weights of each image's own set to other values, one SparseDelta an image: sets k-weights,
+  /// whose slack is empty in every layer.
+  std::vector<SparseDelta> changes{};
 
   /// What the network sees in place of `image` [1 x values], row `sample` of the dataset.
   Matrix seen(Index sample, const Matrix& image) const;

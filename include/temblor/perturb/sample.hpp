@@ -36,6 +36,7 @@ class SampleForward {
     MatrixD radius;        ///< the same shape; empty when uniform
     PackedDense constant;  ///< of a dense layer that does not move
   };
+  void run_changed(int layer, Index sample, const Matrix& input, Matrix& out) const;
   void run_dense(int layer, Index sample, const Matrix& input, Matrix& out, Buffers& buffers) const;
 
   const Network* network_;
