@@ -1,73 +1,12 @@
+#include "stored_faults.hpp"
 #include "table.hpp"
 
-#include <algorithm>
 #include <bit>
-#include <numeric>
-#include <set>
 
 #include <temblor/base/error.hpp>
-#include <temblor/base/text.hpp>
-#include <temblor/perturb/faults.hpp>
 
 namespace temblor {
 namespace {
-
-/// Bits of the codes that faults may hit: those of `field` that are also in `bit`. Sorted.
-std::vector<unsigned> chosen_bits(const Format& format, const std::string& field, const std::string& bit) {
-  const std::string owner = "attack 'bit-flip', ";
-  std::vector<unsigned> all(static_cast<std::size_t>(format.bits));
-  std::iota(all.begin(), all.end(), 0U);
-  std::set<unsigned> bits;
-  if (field == "all") {
-    bits.insert(all.begin(), all.end());
-  } else {
-    std::vector<std::string> fields = {"all"};
-    for (const auto& known : format.fields) {
-      fields.push_back(known.name);
-      for (int i = 0; known.name == field && i < known.bits; ++i)
-        bits.insert(static_cast<unsigned>(known.low + i));
-    }
-    if (bits.empty()) {
-      usage_error(owner + "field '" + field + "'", "format " + format.name + " has no such field",
-                  "its fields are " + join(fields, ", "));
-    }
-  }
-  if (bit == "all") return {bits.begin(), bits.end()};
-  std::set<unsigned> wanted;
-  for (const auto& word : split(bit, '+')) {
-    wanted.insert(static_cast<unsigned>(
-        parse_integer(word, owner + "bit (of format " + format.name + ")", 0, format.bits - 1)));
-  }
-  std::vector<unsigned> both;
-  std::set_intersection(bits.begin(), bits.end(), wanted.begin(), wanted.end(), std::back_inserter(both));
-  if (both.empty()) {
-    usage_error(owner + "bit '" + bit + "'",
-                "field " + field + " of format " + format.name + " has none of these bits",
-                "leave one of field and bit out");
-  }
-  return both;
-}
-
-std::string bits_text(const std::vector<unsigned>& bits, const Format& format) {
-  if (bits.size() == static_cast<std::size_t>(format.bits)) return "all";
-  std::vector<std::string> words;
-  for (const unsigned bit : bits) words.push_back(std::to_string(bit));
-  return join(words, "+");
-}
-
-std::vector<Encoded> encode_again(const AttackContext& context) {
-  std::vector<Encoded> codes;
-  for (int layer = 0; layer < context.network.layers(); ++layer) {
-    const auto& weights = context.network.weights(layer);
-    codes.push_back(encode(weights, context.format));
-    for (std::size_t i = 0; i < codes.back().codes.size(); ++i) {
-      ensure(std::bit_cast<std::uint32_t>(codes.back().decode(i)) ==
-                 std::bit_cast<std::uint32_t>(weights.weight.data()[i]),
-             "the network's weights are decoded codes of format " + context.format.name);
-    }
-  }
-  return codes;
-}
 
 enum class Target { codes, scales, zero_points };
 
@@ -117,121 +56,91 @@ void set_word(Encoded& encoded, Target target, std::size_t index, std::uint32_t 
 /// Faults in stored words: bits of the chosen layers, drawn without replacement. The population is every
 /// chosen bit of every code (or scale, or zero point) of the chosen layers, numbered word by word, layer by
 /// layer.
-class BitFlip : public Attack {
+class BitFlip : public StoredFaults {
  public:
   explicit BitFlip(const AttackContext& context)
-      : network_(context.network),
-        layers_(context.layers),
-        severity_(context.severity),
-        count_(context.params.text("mode") == "count"),
+      : StoredFaults(context),
+        draw_(draw_of(context.params)),
         target_(target_of(context.params)),
-        format_(context.format),
-        word_(word_of(context, target_)),
-        bits_(chosen_bits(word_, context.params.text("field"), context.params.text("bit"))) {
-    if (context.stored == nullptr) {
-      own_codes_ = encode_again(context);
-    } else {
-      ensure(context.stored->format == &context.format, "the stored codes are of the point's format");
-    }
-    codes_ = context.stored == nullptr ? &own_codes_ : &context.stored->codes;
-    for (const int layer : layers_) population_ += bits_of(layer);
-    if (count_ && severity_ > static_cast<double>(population_)) {
-      usage_error("attack 'bit-flip', flips " + to_text(severity_),
-                  "the chosen layers and bits hold " + std::to_string(population_) + " bits",
-                  "give at most that many");
-    }
+        stratum_(stratum_of(context, "bit-flip", word_of(context, target_), grids())),
+        population_(grids(), stratum_.bits, stratum_.rows) {
+    if (draw_ == Draw::count) refuse_more_than(population_.size(), "bit-flip", "flips", "bits");
   }
-  BitFlip(const BitFlip&) = delete;
-  BitFlip& operator=(const BitFlip&) = delete;
 
   Perturbation perturb(const Stream& stream) const override {
-    auto faults = drawn(stream);
-    if (target_ == Target::codes) return with_faults(*codes_, std::move(faults));
-    return changed_metadata(std::move(faults));
+    std::vector<BitAddress> bits;
+    for (const auto position : draw_positions(stream, draw_, population_.size(), severity())) {
+      bits.push_back(population_.at(position));
+    }
+    if (target_ == Target::codes) return inverted(std::move(bits));
+    return changed_metadata(bits);
   }
 
   ThreatSet threat() const override {
     const std::string target = target_ == Target::scales        ? " of scales"
                                : target_ == Target::zero_points ? " of zero points"
                                                                 : "";
-    const std::string what =
-        "format=" + format_.name + " bits=" + bits_text(bits_, word_) + target + (count_ ? " flips" : " ber");
-    if (!count_ || target_ != Target::codes) return bits_set(network_, what, severity_, layers_);
-    std::uint32_t mask = 0;
-    for (const unsigned bit : bits_) mask |= std::uint32_t{1} << bit;
-    return flips_set(network_, what, static_cast<std::int64_t>(severity_), layers_, {*codes_, mask});
+    const std::string what = "format=" + format().name + " bits=" + stratum_.text() + target +
+                             (draw_ == Draw::count ? " flips" : " ber");
+    if (draw_ != Draw::count || target_ != Target::codes) return random_flips(what);
+    return bounded_flips(what, static_cast<std::uint64_t>(severity()), stratum_.mask());
   }
 
  private:
-  const Encoded& codes_of(int layer) const { return (*codes_)[static_cast<std::size_t>(layer)]; }
-  std::uint64_t bits_of(int layer) const { return count_of(codes_of(layer), target_) * bits_.size(); }
-
-  /// Sorted by layer, word, bit; the words before and after count the earlier flips of the same word.
-  std::vector<BitFault> drawn(const Stream& stream) const {
-    Stream draws = stream;
-    const auto chosen = count_ ? choose_distinct(draws, population_, static_cast<std::uint64_t>(severity_))
-                               : choose_each(draws, population_, severity_);
-    std::vector<BitFault> faults;
-    std::size_t entry = 0;    // of layers_
-    std::uint64_t first = 0;  // number of the first bit of that layer
-    for (const std::uint64_t position : chosen) {
-      while (position - first >= bits_of(layers_[entry])) first += bits_of(layers_[entry++]);
-      const auto layer = static_cast<std::uint32_t>(layers_[entry]);
-      const auto index = static_cast<std::uint32_t>((position - first) / bits_.size());
-      const auto bit = bits_[(position - first) % bits_.size()];
-      const bool again = !faults.empty() && faults.back().layer == layer && faults.back().index == index;
-      const std::uint32_t before =
-          again ? faults.back().after : word_at(codes_of(layers_[entry]), target_, index);
-      faults.push_back({layer, index, bit, before, before ^ (1U << bit)});
+  std::vector<WordGrid> grids() const {
+    auto grids = code_grids();
+    for (auto& grid : grids) {
+      if (target_ == Target::codes) continue;
+      grid.rows = count_of(codes()[grid.layer], target_);
+      grid.cols = 1;
     }
-    return faults;
+    return grids;
   }
 
   /// Every weight of a faulted scale or zero point is decoded again.
-  Perturbation changed_metadata(std::vector<BitFault> faults) const {
+  Perturbation changed_metadata(const std::vector<BitAddress>& bits) const {
     DenseDelta delta;
-    delta.layers.resize(static_cast<std::size_t>(network_.layers()));
-    for (std::size_t i = 0; i < faults.size();) {
-      const auto layer = faults[i].layer;
-      Encoded faulted = (*codes_)[layer];
-      for (; i < faults.size() && faults[i].layer == layer; ++i) {
-        set_word(faulted, target_, faults[i].index, faults[i].after);
+    delta.layers.resize(static_cast<std::size_t>(network().layers()));
+    std::vector<BitFault> faults;
+    for (std::size_t i = 0; i < bits.size();) {
+      const auto layer = bits[i].layer;
+      Encoded faulted = codes()[layer];
+      for (; i < bits.size() && bits[i].layer == layer; ++i) {
+        const auto before = word_at(faulted, target_, bits[i].index);
+        faults.push_back({layer, bits[i].index, bits[i].bit, before, before ^ (1U << bits[i].bit)});
+        set_word(faulted, target_, bits[i].index, faults.back().after);
       }
-      Weights weights = network_.weights(static_cast<int>(layer));
+      Weights weights = network().weights(static_cast<int>(layer));
       for (std::size_t k = 0; k < faulted.codes.size(); ++k) weights.weight.data()[k] = faulted.decode(k);
       delta.layers[layer] = std::move(weights);
     }
     return {std::move(delta), std::move(faults)};
   }
 
-  const Network& network_;
-  LayerSet layers_;
-  double severity_;
-  bool count_;
+  Draw draw_;
   Target target_;
-  const Format& format_;
-  const Format& word_;  ///< of the faulted words
-  std::vector<unsigned> bits_;
-  std::vector<Encoded> own_codes_;
-  const std::vector<Encoded>* codes_;
-  std::uint64_t population_ = 0;
+  Stratum stratum_;
+  BitPopulation population_;
 };
 
 Quantity quantity(const Params& params) {
-  if (params.text("mode") == "count") {
-    return {"flips", "number of inverted bits, all different", "bits", 0, 0x1p53, true};
-  }
-  return {"ber", "probability of every stored bit to be inverted, independently", "", 0, 1, false};
+  return drawn_quantity(params, "ber",
+                        {"flips", "number of inverted bits, all different", "bits", 0, 0x1p53, true},
+                        "probability of every stored bit to be inverted, independently");
 }
 
-std::vector<std::string> field_choices() {
-  std::vector<std::string> fields = {"all"};
-  for (const auto& format : format_table()) {
-    for (const auto& field : format.fields) {
-      if (std::find(fields.begin(), fields.end(), field.name) == fields.end()) fields.push_back(field.name);
-    }
-  }
-  return fields;
+std::vector<ParamSpec> params() {
+  std::vector<ParamSpec> all = {
+      mode_param("ber", "bits"),
+      {.name = "target",
+       .type = ParamType::choice,
+       .initial = "codes",
+       .help = "what is faulted: the weights' codes, the float32 scales, or the zero points (as many bits as "
+               "a code)",
+       .choices = {"codes", "scales", "zero-points"}},
+  };
+  for (auto& param : stratum_params()) all.push_back(std::move(param));
+  return all;
 }
 
 }  // namespace
@@ -245,29 +154,7 @@ AttackEntry bit_flip_entry() {
       .gradient = false,
       .stored_codes = true,
       .quantity = quantity,
-      .params =
-          {
-              {.name = "mode",
-               .type = ParamType::choice,
-               .initial = "ber",
-               .help = "ber: every bit with the same probability; count: exactly so many different bits",
-               .choices = {"ber", "count"}},
-              {.name = "target",
-               .type = ParamType::choice,
-               .initial = "codes",
-               .help = "what is faulted: the weights' codes, the float32 scales, or the zero points (as many "
-                       "bits as a code)",
-               .choices = {"codes", "scales", "zero-points"}},
-              {.name = "field",
-               .type = ParamType::choice,
-               .initial = "all",
-               .help = "only bits of this field of the format (of fp32 for scales)",
-               .choices = field_choices()},
-              {.name = "bit",
-               .type = ParamType::text,
-               .initial = "all",
-               .help = "only these bits: all, or numbers joined by + (0+7); bit 0 is the least significant"},
-          },
+      .params = params(),
       .make = [](const AttackContext& context) -> std::unique_ptr<Attack> {
         return std::make_unique<BitFlip>(context);
       },

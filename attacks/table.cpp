@@ -29,7 +29,8 @@ void check_complete(const AttackEntry& entry) {
 const std::vector<AttackEntry>& attack_table() {
   static const std::vector<AttackEntry> table = [] {
     std::vector<AttackEntry> entries = {
-        weight_pgd_entry(), bit_flip_entry(), quantization_noise_entry(),
+        weight_pgd_entry(), bit_flip_entry(), stuck_at_entry(),  asymmetric_entry(),
+        burst_entry(),      word_entry(),     memory_entry(),    quantization_noise_entry(),
         gaussian_entry(),   exact_entry(),    k_weights_entry(),
     };
     std::set<std::string> names;

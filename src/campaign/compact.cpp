@@ -47,6 +47,7 @@ void write_points(const hdf5::Group& file, const Plan& plan) {
   write_item(file, "/points/layers",
              each(points, [&](const Point& p) { return layers_text(p.layers, plan.network); }));
   column(file, "/points/severity", each(points, [](const Point& p) { return p.severity; }));
+  column(file, "/points/acting", each(points, [](const Point& p) { return p.acting; }));
   write_item(file, "/points/quantity", each(points, [](const Point& p) { return p.quantity.name; }));
   write_item(file, "/points/unit", each(points, [](const Point& p) { return p.quantity.unit; }));
   write_item(file, "/points/params", each(points, [](const Point& p) { return p.params.canonical(); }));

@@ -39,7 +39,7 @@ LayerSet chosen_layers(const std::string& text, const AttackSpec& attack, const 
 void add_points(Plan& plan, const AttackSpec& attack) {
   const auto& entry = find_attack(attack.name);
   const auto params = checked_params(attack);
-  const auto quantity = entry.quantity(params);
+  const auto quantity = severity_quantity(attack);
   std::vector<LayerSet> layer_sets;
   for (const auto& text : attack.layers) {
     layer_sets.push_back(chosen_layers(text, attack, plan.network));
@@ -52,9 +52,10 @@ void add_points(Plan& plan, const AttackSpec& attack) {
     for (const auto& layers : layer_sets) {
       for (const auto& format : attack.format) {
         const auto base = base_index(plan, format);
+        const double acting = attack.volts ? plan.spec.voltage->rate(severity, "volts") : severity;
         Point point{
-            &entry, params,     quantity, severity, layers, base, attack.trials.value_or(plan.spec.trials),
-            0,      plan.trials};
+            &entry, params,      quantity, severity, layers, base, attack.trials.value_or(plan.spec.trials),
+            0,      plan.trials, acting};
         const auto made = located(attack.where.empty() ? "attack '" + attack.name + "'" : attack.where,
                                   [&] { return make_attack(entry, plan.context(point)); });
         if (made->deterministic()) point.trials = 1;
@@ -85,6 +86,8 @@ std::string identity_text(const Plan& plan) {
     text += "point " + std::to_string(p) + " " + plan.describe(point) +
             " trials=" + std::to_string(point.trials) + " " + point.params.canonical() + "\n";
   }
+  if (memory_spec("[memory]", plan.spec.memory) != MemorySpec{})
+    text += "memory " + checked_memory("[memory]", plan.spec.memory).canonical() + "\n";
   if (plan.spec.full) text += "evaluation full\n";
   text += "bounds ";
   std::vector<std::string> bounds;
@@ -101,12 +104,15 @@ std::string identity_text(const Plan& plan) {
 
 AttackContext Plan::context(const Point& point) const {
   const auto& base = bases[point.base];
-  return {base.network, data, *base.format, point.layers, point.severity, point.params, &base};
+  return {base.network, data,         *base.format, point.layers,
+          point.acting, point.params, &base,        memory_spec("[memory]", spec.memory)};
 }
 
 std::string Plan::describe(const Point& point) const {
+  const bool volts = point.quantity.name == volts_quantity().name;
   return point.attack->name + " " + point.quantity.name + "=" + to_text(point.severity) +
-         " layers=" + layers_text(point.layers, network) + " format=" + bases[point.base].format->name;
+         (volts ? " rate=" + to_text(point.acting) : "") + " layers=" + layers_text(point.layers, network) +
+         " format=" + bases[point.base].format->name;
 }
 
 FileSizes Plan::sizes() const {

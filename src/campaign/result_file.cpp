@@ -59,6 +59,7 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
   const auto format = table.column<std::int64_t>("format");
   const auto layers = table.strings("layers");
   const auto severity = table.column<double>("severity");
+  const auto acting = file.has("/points/acting") ? table.column<double>("acting") : severity;
   const auto quantity = table.strings("quantity");
   const auto unit = table.strings("unit");
   const auto params = table.strings("params");
@@ -74,7 +75,7 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
       damaged(file, "/points/index", "it does not count up from 0");
     points.push_back({index[i], attack[i], formats[static_cast<std::size_t>(format[i])], format[i], layers[i],
                       severity[i], quantity[i], unit[i], params[i], threat[i], first[i], trials[i],
-                      per_sample[i] != 0});
+                      per_sample[i] != 0, acting[i]});
   }
   return points;
 }

@@ -68,7 +68,7 @@ void set_severities(const std::map<std::string, std::string>& severities, Spec& 
     std::string wanted;
     for (auto& attack : spec.attacks) {
       select_quantity(name, attack);
-      const auto quantity = find_attack(attack.name).quantity(checked_params(attack));
+      const auto quantity = severity_quantity(attack);
       wanted += (wanted.empty() ? "" : ", ") + attack.name + " by --" + quantity.name;
       if (quantity.name != name) continue;
       attack.severity = severity_values(text, "--" + name, quantity);
@@ -81,6 +81,21 @@ void set_severities(const std::map<std::string, std::string>& severities, Spec& 
   }
 }
 
+void check_volts(const Spec& spec, const AttackSpec& attack) {
+  const std::string what = (attack.where.empty() ? "" : attack.where + ": ") + "volts";
+  if (!spec.voltage) {
+    usage_error(what, "the campaign has no table of voltages",
+                "add [voltage] with volts = [...] and rates = [...], or --voltage V=RATE,...");
+  }
+  for (const double voltage : attack.severity) spec.voltage->rate(voltage, what);
+}
+
+std::string reals(const std::vector<double>& values) {
+  std::vector<std::string> parts;
+  for (const double value : values) parts.push_back(to_text(value));
+  return quoted(join(parts, ","));
+}
+
 }  // namespace
 
 Params checked_params(const AttackSpec& attack) {
@@ -90,16 +105,29 @@ Params checked_params(const AttackSpec& attack) {
   return attack.where.empty() ? check() : located(attack.where, check);
 }
 
+Quantity severity_quantity(const AttackSpec& attack) {
+  return attack.volts ? volts_quantity() : find_attack(attack.name).quantity(checked_params(attack));
+}
+
 bool select_quantity(const std::string& name, AttackSpec& attack) {
   const auto& entry = find_attack(attack.name);
-  if (entry.quantity(checked_params(attack)).name == name) return true;
+  const bool volts = name == volts_quantity().name;
+  const auto measures = [&](const Params& params) {
+    const auto quantity = entry.quantity(params);
+    return volts ? quantity.rate : quantity.name == name;
+  };
+  if (measures(checked_params(attack))) {
+    attack.volts = volts;
+    return true;
+  }
   for (const auto& param : entry.params) {
     if (attack.params.contains(param.name)) continue;
     for (const auto& choice : param.choices) {
       auto params = attack.params;
       params[param.name] = choice;
-      if (entry.quantity(Params("attack '" + entry.name + "'", entry.params, params)).name != name) continue;
+      if (!measures(Params("attack '" + entry.name + "'", entry.params, params))) continue;
       attack.params = params;
+      attack.volts = volts;
       return true;
     }
   }
@@ -132,6 +160,16 @@ void apply(const Overrides& overrides, Spec& spec) {
     if (overrides.layers) attack.layers = layer_values(*overrides.layers, "--layers");
     if (overrides.format) attack.format = format_values(*overrides.format, "--format");
   }
+  if (!overrides.voltage.empty()) {
+    std::vector<double> volts, rates;
+    for (const auto& [voltage, rate] : overrides.voltage) {
+      volts.push_back(parse_real(voltage, "--voltage, volts", 0, volts_quantity().most));
+      rates.push_back(parse_real(rate, "--voltage, rate", 0, 1));
+    }
+    spec.voltage = voltage_table(volts, rates, "--voltage");
+  }
+  for (const auto& [name, value] : overrides.memory) spec.memory[name] = value;
+  checked_memory("--memory", spec.memory);
   if (overrides.bounds) {
     spec.bounds = bound_names(*overrides.bounds, "--bound");
     std::erase_if(spec.bound_params, [&](const auto& item) {
@@ -159,7 +197,8 @@ void check_complete(const Spec& spec) {
                 "give --attack NAME, or an [[attack]] table (temblor list attacks)");
   }
   for (const auto& attack : spec.attacks) {
-    const auto quantity = find_attack(attack.name).quantity(checked_params(attack));
+    const auto quantity = severity_quantity(attack);
+    if (attack.volts) check_volts(spec, attack);
     if (!attack.severity.empty()) continue;
     usage_error(
         (attack.where.empty() ? "" : attack.where + ": ") + "attack '" + attack.name + "' without severity",
@@ -176,13 +215,16 @@ std::string to_toml(const Spec& spec) {
   text += "\n[data]\nset = " + quoted(spec.data.set) + "\nsplit = " + quoted(to_text(spec.data.split)) +
           "\nselect = " + quoted(spec.data.select) + "\n";
   if (!spec.data.directory.empty()) text += "directory = " + quoted(spec.data.directory) + "\n";
+  if (!spec.memory.empty()) text += "\n[memory]\n" + param_lines(checked_memory("[memory]", spec.memory));
+  if (spec.voltage) {
+    text += "\n[voltage]\nvolts = " + reals(spec.voltage->volts) + "\nrates = " + reals(spec.voltage->rates) +
+            "\n";
+  }
   for (const auto& attack : spec.attacks) {
     const auto params = checked_params(attack);
-    std::vector<std::string> severity;
-    for (const double value : attack.severity) severity.push_back(to_text(value));
-    text += "\n[[attack]]\nname = " + quoted(attack.name) + "\n" +
-            find_attack(attack.name).quantity(params).name + " = " + quoted(join(severity, ",")) + "\n" +
-            "layers = " + list_of(attack.layers) + "\nformat = " + list_of(attack.format) + "\n";
+    text += "\n[[attack]]\nname = " + quoted(attack.name) + "\n" + severity_quantity(attack).name + " = " +
+            reals(attack.severity) + "\n" + "layers = " + list_of(attack.layers) +
+            "\nformat = " + list_of(attack.format) + "\n";
     if (attack.trials) text += "trials = " + std::to_string(*attack.trials) + "\n";
     text += param_lines(params);
   }
@@ -203,6 +245,7 @@ std::vector<std::string> quantity_names() {
     const auto note = [&](const std::map<std::string, std::string>& params) {
       names.insert(entry.quantity(Params("attack '" + entry.name + "'", entry.params, params)).name);
     };
+    if (entry.quantity(Params("", entry.params, {})).rate) names.insert(volts_quantity().name);
     note({});
     for (const auto& param : entry.params) {
       for (const auto& choice : param.choices) note({{param.name, choice}});

@@ -116,7 +116,8 @@ std::string placed_set(const std::string& set, const std::string& directory) {
   return placed(set, directory);
 }
 
-AttackSpec parse_attack(const std::string& file, const toml::table& table) {
+AttackSpec parse_attack(const std::string& file, const toml::table& table,
+                        const std::optional<VoltageTable>& voltage) {
   Reader reader(file, "[[attack]]", table);
   AttackSpec attack;
   attack.where = reader.where();
@@ -140,14 +141,18 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table) {
   for (const auto& name_of : quantity_names()) {
     if (reader.find(name_of) != nullptr && select_quantity(name_of, attack)) break;
   }
-  const auto quantity = entry.quantity(checked_params(attack));
+  const auto quantity = severity_quantity(attack);
   std::vector<std::string> known{"name", "layers", "format", "trials", quantity.name};
   known.insert(known.end(), params.begin(), params.end());
   Reader(file, "attack '" + attack.name + "'", table).only(known);
 
   if (const auto text = reader.list(quantity.name)) {
-    attack.severity =
-        severity_values(*text, reader.what(*reader.find(quantity.name), quantity.name), quantity);
+    const auto what = reader.what(*reader.find(quantity.name), quantity.name);
+    attack.severity = severity_values(*text, what, quantity);
+    // The command line may bring another table: then it is checked there.
+    for (const double value : attack.severity) {
+      if (attack.volts && voltage) voltage->rate(value, what);
+    }
   }
   if (const auto text = reader.list("layers", '+')) {
     attack.layers = layer_values(*text, reader.what(*reader.find("layers"), "layers"));
@@ -157,6 +162,35 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table) {
   }
   attack.trials = reader.integer("trials", 1, most_trials);
   return attack;
+}
+
+std::map<std::string, std::string> parse_memory(const Reader& reader) {
+  std::vector<std::string> known;
+  for (const auto& param : memory_params()) known.push_back(param.name);
+  reader.only(known);
+  std::map<std::string, std::string> given;
+  for (const auto& name : known) {
+    const auto* node = reader.find(name);
+    if (node == nullptr) continue;
+    given[name] = reader.scalar(*node, name);
+    located(reader.where(*node), [&] { return Params("[memory]", memory_params(), {{name, given[name]}}); });
+  }
+  located(reader.where(), [&] { return checked_memory("[memory]", given); });
+  return given;
+}
+
+VoltageTable parse_voltage(const Reader& reader) {
+  reader.only({"volts", "rates"});
+  const auto values = [&](const std::string& key, double most) {
+    const auto text = reader.list(key);
+    if (!text) {
+      usage_error(reader.where() + ": [voltage] without " + key, "every voltage has one rate",
+                  "give volts = [...] and rates = [...]");
+    }
+    return parse_reals(*text, reader.what(*reader.find(key), key), 0, most);
+  };
+  return voltage_table(values("volts", volts_quantity().most), values("rates", 1),
+                       reader.where() + ": [voltage]");
 }
 
 }  // namespace
@@ -170,7 +204,7 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
                 "correct the line; docs/spec.md shows a whole spec");
   }
   const Reader top(file, "", root);
-  top.only({"title", "seed", "trials", "full", "network", "data", "attack", "bounds"});
+  top.only({"title", "seed", "trials", "full", "network", "data", "memory", "voltage", "attack", "bounds"});
   Spec spec;
   spec.title = top.string("title").value_or("");
   spec.seed = static_cast<std::uint64_t>(
@@ -191,6 +225,9 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
     spec.data.select = reader.string("select").value_or("all");
     spec.data.directory = placed(reader.string("directory").value_or(""), directory);
   }
+  if (const auto* table = top.table("memory")) spec.memory = parse_memory(Reader(file, "[memory]", *table));
+  if (const auto* table = top.table("voltage"))
+    spec.voltage = parse_voltage(Reader(file, "[voltage]", *table));
   if (const auto* table = top.table("bounds")) {
     const Reader reader(file, "[bounds]", *table);
     std::vector<std::string> known{"names", "arithmetic"};
@@ -214,7 +251,8 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
     const auto* array = node->as_array();
     if (array == nullptr || !array->is_array_of_tables())
       top.wrong(*node, "attack", "tables, each headed [[attack]]");
-    for (const auto& element : *array) spec.attacks.push_back(parse_attack(file, *element.as_table()));
+    for (const auto& element : *array)
+      spec.attacks.push_back(parse_attack(file, *element.as_table(), spec.voltage));
   }
   return spec;
 }

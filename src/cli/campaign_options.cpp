@@ -19,16 +19,16 @@ std::optional<std::string> environment(const char* name) {
 
 }  // namespace
 
-std::map<std::string, std::string> assignments(const std::vector<std::string>& texts) {
+std::map<std::string, std::string> assignments(const std::vector<std::string>& texts,
+                                               const std::string& option, const std::string& example) {
   std::map<std::string, std::string> result;
   for (const auto& text : texts) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
-      usage_error("--set " + text, "not of the form name=value",
-                  "as in --set steps=100 (temblor list attacks)");
+      usage_error(option + " " + text, "not of the form name=value", "as in " + option + " " + example);
     }
     if (!result.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
-      usage_error("--set " + text.substr(0, equals), "given twice", "leave one out");
+      usage_error(option + " " + text.substr(0, equals), "given twice", "leave one out");
     }
   }
   return result;
@@ -62,6 +62,12 @@ std::vector<Option> campaign_options() {
       {.name = "format",
        .value = "LIST",
        .help = "grid of number formats, as in fp32,int8 (temblor list formats)"},
+      {.name = "memory",
+       .value = "NAME=VALUE,...",
+       .help = "where the codes are stored, as in word=64,row=1024,banks=8,interleave=word (docs/spec.md)"},
+      {.name = "voltage",
+       .value = "V=RATE,...",
+       .help = "rates of faults by voltage, for --volts; in between their logarithm is linear"},
       {.name = "trials", .value = "N", .help = "trials of every point"},
       {.name = "seed", .value = "N", .help = "key of all random streams (also TEMBLOR_SEED)"},
       {.name = "full",
@@ -96,6 +102,10 @@ Spec campaign_spec(const Arguments& arguments) {
   overrides.full = arguments.flag("full");
   overrides.exact = arguments.flag("no-arithmetic");
   overrides.params = assignments(arguments.all("set"));
+  if (const auto memory = arguments.text("memory"))
+    overrides.memory = assignments(split(*memory, ','), "--memory", "word=64,row=1024");
+  if (const auto voltage = arguments.text("voltage"))
+    overrides.voltage = assignments(split(*voltage, ','), "--voltage", "0.6=1e-2,0.8=1e-6");
   for (const auto& name : quantity_names()) {
     if (const auto text = arguments.text(name)) overrides.severity[name] = *text;
   }

@@ -74,9 +74,10 @@ Table campaign_table(const ResultFile& result) {
       changed.add(trial.changed, samples);
       if (!(trial.drop_max <= worst)) worst = trial.drop_max;
     }
-    std::vector<Cell> row{point.index,     point.attack,   point.quantity + "=" + digits(point.severity),
-                          point.format,    point.layers,   point.trials,
-                          accuracy.text(), changed.text(), worst};
+    auto severity = point.quantity + "=" + digits(point.severity);
+    if (point.acting != point.severity) severity += " (rate " + digits(point.acting) + ")";
+    std::vector<Cell> row{point.index,  point.attack,    severity,       point.format, point.layers,
+                          point.trials, accuracy.text(), changed.text(), worst};
     if (failures) row.emplace_back(failed);
     if (!result.bounds().empty()) {
       std::int64_t violated = 0;

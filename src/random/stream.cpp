@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <Random123/philox.h>
@@ -16,6 +17,12 @@ Stream::Stream(std::uint64_t seed, StreamId id) : seed_(seed), id_(id) {}
 Stream Stream::substream(std::uint32_t stream) const {
   StreamId id = id_;
   id.stream = stream;
+  return {seed_, id};
+}
+
+Stream Stream::across_points() const {
+  StreamId id = id_;
+  id.point = 0xffffffffU;
   return {seed_, id};
 }
 
@@ -88,6 +95,29 @@ std::vector<std::uint64_t> choose_each(Stream& stream, std::uint64_t n, double p
     chosen.push_back(next);
     if (++next == n) return chosen;
   }
+}
+
+std::vector<Arrival> choose_nested(Stream stream, std::uint64_t n, double p) {
+  ensure(p >= 0 && p <= 1, "choose_nested(n, p) needs p in [0, 1]");
+  std::vector<Arrival> arrivals;
+  std::unordered_map<std::uint64_t, std::uint64_t> moved;  // permutation: entries that are not themselves
+  const double last = std::log1p(-p);
+  double log_left = 0;  // log(1 - hash): the least of m uniforms on (t, 1) leaves (1 - t) U^(1/m)
+  for (std::uint64_t left = n; left > 0; --left) {
+    log_left += std::log(stream.uniform()) / static_cast<double>(left);
+    if (log_left < last) break;
+    const std::uint64_t slot = stream.below(left);
+    const auto entry = [&](std::uint64_t i) {
+      const auto found = moved.find(i);
+      return found == moved.end() ? i : found->second;
+    };
+    arrivals.push_back({entry(slot), -std::expm1(log_left), stream.word64()});
+    moved[slot] = entry(left - 1);
+    moved.erase(left - 1);
+  }
+  std::sort(arrivals.begin(), arrivals.end(),
+            [](const Arrival& a, const Arrival& b) { return a.position < b.position; });
+  return arrivals;
 }
 
 std::vector<std::uint32_t> permutation(Stream& stream, std::uint32_t n) {

@@ -191,8 +191,9 @@ TEST_CASE("soundness: equal sets and equal networks have equal bounds") {
 
 TEST_CASE("soundness: no attack of the table takes away a label that a bound proves") {
   const std::map<std::string, std::vector<double>> severities{
-      {"eps", {1e-3, 1e-2, 0.1}}, {"r", {1e-2}},         {"radius", {1e-2}},      {"bits", {8, 5, 3}},
-      {"flips", {1, 3}},          {"ber", {1e-3, 1e-2}}, {"sigma", {1e-3, 1e-2}}, {"delta", {1e-2}}};
+      {"eps", {1e-3, 1e-2, 0.1}}, {"r", {1e-2}},           {"radius", {1e-2}},
+      {"bits", {8, 5, 3}},        {"flips", {1, 3}},       {"ber", {1e-3, 1e-2}},
+      {"rate", {1e-3, 1e-2}},     {"sigma", {1e-3, 1e-2}}, {"delta", {1e-2}}};
   std::map<std::string, std::int64_t> proven_by, flipped_by;
   for (std::uint32_t t = 0; t < 6; ++t) {
     Stream stream(56, {t, 0, 0});

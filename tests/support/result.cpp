@@ -41,6 +41,7 @@ void write_points(const hdf5::File& file) {
   column(file, "/points/format", Whole{0, 1});
   write_item(file, "/points/layers", {"all", "0"});
   column(file, "/points/severity", Real{1e-3, 1});
+  column(file, "/points/acting", Real{1e-3, 1});
   write_item(file, "/points/quantity", {"eps", "flips"});
   write_item(file, "/points/unit", {"weight", "bits"});
   write_item(file, "/points/params", {"steps=10", "mode=exact, \"k\""});

@@ -132,6 +132,23 @@ TEST_CASE("what is wrong in a spec is named with its line and the nearest known 
        "'interval'"},
       {"[bounds]\nnames = [\"interval\"]\ninterval = 1", "s.toml:3: interval", "a table"},
       {"[bounds]\narithmetic = 1", "s.toml:2: arithmetic", "true or false"},
+      {"[memory]\nwrod = 64", "s.toml:2: unknown key of [memory]", "'word'"},
+      {"[memory]\nword = 0", "s.toml:2: [memory], word", "0"},
+      {"[memory]\nrow = 8\nword = \"wide\"", "s.toml:3: [memory], word", "wide"},
+      {"[memory]\ninterleave = \"rows\"", "s.toml:2: unknown value of [memory], interleave", "'row'"},
+      {"\n[memory]\nrow = 10\nbit-interleave = 4", "s.toml:2: [memory], bit-interleave", "divisor"},
+      {"memory = 3", "s.toml:1: memory", "a table"},
+      {"[voltage]\nvolts = [0.6]", "s.toml:1: [voltage] without rates", "rates"},
+      {"[voltage]\nvolts = [0.6, 0.7]\nrates = [0.1]", "s.toml:1: [voltage]: 2 volts and 1 rates", "length"},
+      {"[voltage]\nvolts = [0.6]\nrates = [0]", "s.toml:1: [voltage]: rate 0", "logarithm"},
+      {"[voltage]\nvolts = [0.6]\nrates = [1.5]", "s.toml:3: rates", "1.5"},
+      {"[voltage]\nvolts = [0.6, 0.6]\nrates = [0.1, 0.2]", "s.toml:1: [voltage]: 0.6 volts twice", ""},
+      {"[voltage]\nvolt = [0.6]", "s.toml:2: unknown key of [voltage]", "'volts'"},
+      {"[voltage]\nvolts = [0.6, 0.8]\nrates = [0.1, 0.2]\n[[attack]]\nname = \"bit-flip\"\nvolts = 0.9",
+       "s.toml:6: volts 0.9", "0.6 to 0.8"},
+      {"[[attack]]\nname = \"bit-flip\"\nvolts = -1", "s.toml:3: volts", "-1"},
+      {"[[attack]]\nname = \"bit-flip\"\nber = 0.1\nvolts = 1", "s.toml:4: unknown key", "volts"},
+      {"[[attack]]\nname = \"weight-pgd\"\nvolts = 1", "s.toml:3: unknown key", "volts"},
       {"attack = \"weight-pgd\"", "s.toml:1: attack", "[[attack]]"},
       {"attack = []", "s.toml:1: attack", "[[attack]]"},
       {"[[attack]]\neps = 1", "s.toml:1: [[attack]] without name", ""},
@@ -212,4 +229,48 @@ TEST_CASE("wrong options are refused by their names") {
   CHECK(override_problem({.bounds = "linr"}).find("--bound") == 0);
   CHECK(override_problem({.params = {{"interval.steps", "1"}}}).find("no parameters") != std::string::npos);
   CHECK(override_problem({.params = {{"linear.steps", "1"}}}).find("--set") == 0);
+}
+
+TEST_CASE("memory and voltages of a spec, and the same again from its own text") {
+  auto spec = parse_spec(
+      "[memory]\nword = 32\ninterleave = \"word\"\n[voltage]\nvolts = [0.8, 0.6]\nrates = [1e-6, 1e-2]\n"
+      "[[attack]]\nname = \"stuck-at\"\nvolts = [0.6, 0.7]\n",
+      "s.toml", "");
+  CHECK(memory_spec("", spec.memory) == MemorySpec{.word = 32, .interleave = Interleave::word});
+  REQUIRE(spec.voltage);
+  CHECK(spec.voltage->volts == std::vector<double>{0.6, 0.8});
+  CHECK(spec.voltage->rate(0.6, "") == 1e-2);
+  CHECK(spec.voltage->rate(0.8, "") == 1e-6);
+  CHECK(spec.voltage->rate(0.7, "") == Approx(1e-4));
+  CHECK(spec.voltage->rate(0.65, "") == Approx(1e-3));
+  CHECK_THROWS_WITH(spec.voltage->rate(0.59, "volts"),
+                    Catch::Contains("volts 0.59") && Catch::Contains("0.6 to 0.8"));
+  CHECK(spec.attacks[0].volts);
+  CHECK(severity_quantity(spec.attacks[0]).unit == "V");
+  const auto text = to_toml(spec);
+  CHECK(to_toml(parse_spec(text, "again.toml", "")) == text);
+
+  // Options come before: key by key, the table of voltages as a whole.
+  apply({.memory = {{"row", "8"}}, .voltage = {{"0.5", "0.1"}, {"0.7", "1e-3"}}}, spec);
+  CHECK(memory_spec("", spec.memory) == MemorySpec{.word = 32, .row = 8, .interleave = Interleave::word});
+  CHECK(spec.voltage->volts == std::vector<double>{0.5, 0.7});
+  apply({.severity = {{"rate", "0.1"}}}, spec);
+  CHECK_FALSE(spec.attacks[0].volts);
+  CHECK(spec.attacks[0].severity == std::vector<double>{0.1});
+  apply({.attack = "bit-flip", .severity = {{"volts", "0.55"}}}, spec);
+  CHECK(spec.attacks[0].volts);
+}
+
+TEST_CASE("voltages without a table, or beyond it, are refused by name") {
+  CHECK_THAT(override_problem({.attack = "bit-flip", .severity = {{"volts", "0.7"}}}),
+             Catch::Contains("no table of voltages"));
+  CHECK_THAT(override_problem({.attack = "bit-flip",
+                               .severity = {{"volts", "0.9"}},
+                               .voltage = {{"0.5", "0.1"}, {"0.7", "0.2"}}}),
+             Catch::Contains("volts 0.9") && Catch::Contains("0.5 to 0.7"));
+  CHECK_THAT(override_problem({.attack = "weight-pgd", .severity = {{"volts", "0.7"}}}),
+             Catch::Contains("--volts"));
+  CHECK_THAT(override_problem({.voltage = {{"0.5", "x"}}}), Catch::Contains("--voltage, rate"));
+  CHECK_THAT(override_problem({.memory = {{"word", "0"}}}), Catch::Contains("--memory, word"));
+  CHECK_THAT(override_problem({.memory = {{"wordd", "8"}}}), Catch::Contains("'word'"));
 }

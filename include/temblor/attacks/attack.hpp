@@ -9,6 +9,7 @@
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/perturb/memory.hpp>
 #include <temblor/perturb/perturbation.hpp>
 #include <temblor/perturb/stored.hpp>
 #include <temblor/perturb/threat.hpp>
@@ -24,6 +25,8 @@ struct Quantity {
   double least;      ///< smallest allowed, included
   double most;       ///< largest allowed, included
   bool whole;        ///< whole numbers only
+  /// A probability of faults, which a table of voltages may give.
+  bool rate = false;
 };
 
 /// Everything an attack may look at. References outlive the attack.
@@ -37,6 +40,7 @@ struct AttackContext {
   /// The stored codes behind `network`. Null: attacks on codes encode `network` again, and refuse (internal
   /// error) where that does not give its weights back (affine formats).
   const StoredNetwork* stored = nullptr;
+  MemorySpec memory{};  ///< where the codes are
 };
 
 /// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const

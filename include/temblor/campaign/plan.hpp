@@ -34,6 +34,7 @@ struct Point {
   std::int64_t trials;
   std::size_t threat;        ///< index into Plan::threats
   std::int64_t first_trial;  ///< row of /trials
+  double acting;             ///< the severity that the attack gets: of a voltage the rate of the table
 };
 
 /// A distinct threat set around one base.

@@ -28,6 +28,7 @@ struct PointRow {
   std::int64_t first_trial = 0;  ///< row of /trials where the point begins
   std::int64_t trials = 0;
   bool per_sample = false;  ///< a perturbation of its own for every image
+  double acting = 0;        ///< the severity as the attack takes it: of a voltage the rate it gives
 };
 
 /// How a trial ended.

@@ -8,6 +8,7 @@
 
 #include <temblor/attacks/attack.hpp>
 #include <temblor/bounds/bound.hpp>
+#include <temblor/campaign/voltage.hpp>
 #include <temblor/data/dataset.hpp>
 
 namespace temblor {
@@ -21,6 +22,7 @@ struct AttackSpec {
   std::optional<std::int64_t> trials{};         ///< per point; the campaign's when empty
   std::map<std::string, std::string> params{};  ///< as given, by name
   std::string where{};                          ///< "spec.toml:12" or "command line", for errors
+  bool volts = false;  ///< `severity` are voltages: the campaign's table has the attack's rates
 };
 
 /// A campaign, resolved: everything that `temblor run` needs to know, and nothing that cannot change results
@@ -32,6 +34,8 @@ struct Spec {
   std::string network{};  ///< file
   DataRequest data{};
   std::vector<AttackSpec> attacks{};
+  std::map<std::string, std::string> memory{};  ///< keys of memory_params(), as given
+  std::optional<VoltageTable> voltage{};
   std::vector<std::string> bounds{};
   BoundParams bound_params{};  ///< only of `bounds`
   bool full = false;  ///< every trial by full re-inference: equal counts, drops equal up to float32 rounding
@@ -48,6 +52,8 @@ struct Overrides {
   /// Every attack that has the parameter; "BOUND.parameter": of that bound.
   std::map<std::string, std::string> params{};
   std::optional<std::string> bounds{};
+  std::map<std::string, std::string> memory{};   ///< of [memory]
+  std::map<std::string, std::string> voltage{};  ///< rates by voltage: replaces [voltage]
   bool full = false;
   bool exact = false;  ///< bounds without the float32 term
 };
@@ -67,6 +73,8 @@ void check_complete(const Spec& spec);
 std::string to_toml(const Spec& spec);
 /// The attack's checked parameters and its quantity.
 Params checked_params(const AttackSpec& attack);
+/// What the attack's severities are: its quantity, or volts.
+Quantity severity_quantity(const AttackSpec& attack);
 /// Makes the attack's severity measured by `name` ("flips"), if need be by choosing a parameter that was not
 /// given (an attack may count flips in one mode and error rates in another). False when the attack has no
 /// such quantity.

@@ -15,8 +15,10 @@ std::vector<Option> campaign_options();
 /// The spec file of the arguments, if any, under environment (TEMBLOR_SEED, TEMBLOR_DATA) and flags.
 /// Complete.
 Spec campaign_spec(const Arguments& arguments);
-/// "name=value" texts of --set, as a map; usage errors for other forms and for names given twice.
-std::map<std::string, std::string> assignments(const std::vector<std::string>& texts);
+/// "name=value" texts of an option, as a map; usage errors for other forms and for names given twice.
+std::map<std::string, std::string> assignments(
+    const std::vector<std::string>& texts, const std::string& option = "--set",
+    const std::string& example = "steps=100 (temblor list attacks)");
 /// --threads, else TEMBLOR_THREADS, else all processors.
 int thread_count(const Arguments& arguments);
 /// "25.6 MB"

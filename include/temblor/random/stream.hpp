@@ -23,6 +23,8 @@ class Stream {
 
   /// A stream of the same seed, point and trial with another `stream` number.
   Stream substream(std::uint32_t stream) const;
+  /// The stream of the same seed and trial that all points share, under a point number no campaign reaches.
+  Stream across_points() const;
 
   std::uint32_t word();                  ///< uniform over all 32-bit words
   std::uint64_t word64();                ///< two words, low first
@@ -46,6 +48,19 @@ std::vector<std::uint64_t> choose_distinct(Stream& stream, std::uint64_t n, std:
 /// Each of {0..n-1} independently with probability p, sorted. Cost follows the number of hits (geometric
 /// skips). p in [0, 1].
 std::vector<std::uint64_t> choose_each(Stream& stream, std::uint64_t n, double p);
+
+/// One of {0..n-1} with its hash below p.
+struct Arrival {
+  std::uint64_t position;
+  double hash;         ///< uniform on (0, 1) over all positions, independently
+  std::uint64_t mark;  ///< 64 bits that belong to the position, independent of everything else
+};
+
+/// Those of {0..n-1} whose hash is at most p, sorted by position: the same stream gives the same hashes and
+/// marks whatever p is, so that the positions at p' <= p are a subset of those at p. For each p the law is
+/// that of choose_each. Cost follows the number of hits: hashes are drawn in rising order, as the order
+/// statistics of n uniform numbers, their positions as a random permutation that is made as far as needed.
+std::vector<Arrival> choose_nested(Stream stream, std::uint64_t n, double p);
 
 /// A random order of {0..n-1} (Fisher-Yates).
 std::vector<std::uint32_t> permutation(Stream& stream, std::uint32_t n);
