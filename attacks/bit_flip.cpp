@@ -76,6 +76,13 @@ class BitFlip : public StoredFaults {
     return changed_metadata(bits);
   }
 
+  /// The same rate holds for every bit of the memory only where every bit of a code may flip.
+  std::optional<CodeFaults> code_faults() const override {
+    if (target_ != Target::codes) return std::nullopt;
+    if (draw_ == Draw::count || stratum_.text() != "all") return CodeFaults{};
+    return CodeFaults{severity(), draw_ == Draw::nested};
+  }
+
   ThreatSet threat() const override {
     const std::string target = target_ == Target::scales        ? " of scales"
                                : target_ == Target::zero_points ? " of zero points"

@@ -32,6 +32,7 @@ class Exact final : public Attack {
     return {exact_worst(*network_, *data_, set_, false, options_).worst};
   }
   ThreatSet threat() const override { return set_; }
+  bool per_sample() const override { return true; }
   bool deterministic() const override { return options_.seconds == 0; }
 
  private:

@@ -39,6 +39,8 @@ class StoredFaults : public Attack {
   StoredFaults(const StoredFaults&) = delete;
   StoredFaults& operator=(const StoredFaults&) = delete;
 
+  std::optional<CodeFaults> code_faults() const override { return CodeFaults{}; }
+
  protected:
   const Network& network() const { return network_; }
   const LayerSet& layers() const { return layers_; }

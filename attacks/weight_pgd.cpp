@@ -124,6 +124,7 @@ class WeightPgd final : public Attack {
     return {pgd::universal(*network_, *data_, set_, options_, stream)};
   }
   ThreatSet threat() const override { return set_; }
+  bool per_sample() const override { return sample_; }
   bool deterministic() const override { return !options_.random_start && options_.batch == 0; }
 
  private:

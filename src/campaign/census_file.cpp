@@ -229,4 +229,27 @@ CensusFile::CensusFile(const std::string& name) : path(name) {
   if (census.layers.empty()) damaged(name, "/faults", "it has no layers");
 }
 
+std::vector<std::vector<double>> census_importance(const CensusFile& census, const std::string& network_id,
+                                                   const std::string& format) {
+  const auto refuse = [&](const std::string& why) {
+    input_error("census '" + census.path + "' does not fit", why,
+                "take one of this network in format " + format + ", with all its layers (temblor census)");
+  };
+  if (census.identity.network_id != network_id) refuse("it is of another network");
+  if (census.identity.format != format) refuse("it is of format " + census.identity.format);
+  std::vector<std::vector<double>> scores(static_cast<std::size_t>(census.identity.layers));
+  const std::size_t bits = census.census.bits.size();
+  for (const LayerCensus& layer : census.census.layers) {
+    auto& of_layer = scores.at(static_cast<std::size_t>(layer.layer));
+    of_layer.assign(layer.faults() / bits, 0);
+    for (std::size_t fault = 0; fault < layer.faults(); ++fault) {
+      of_layer[fault / bits] += static_cast<double>(layer.changed[fault] + layer.no_prediction[fault]);
+    }
+  }
+  for (std::size_t layer = 0; layer < scores.size(); ++layer) {
+    if (scores[layer].empty()) refuse("it leaves out layer " + std::to_string(layer));
+  }
+  return scores;
+}
+
 }  // namespace temblor

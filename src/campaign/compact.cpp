@@ -55,6 +55,12 @@ void write_points(const hdf5::Group& file, const Plan& plan) {
          each(points, [](const Point& p) { return static_cast<std::int64_t>(p.threat); }));
   column(file, "/points/first_trial", each(points, [](const Point& p) { return p.first_trial; }));
   column(file, "/points/trials", each(points, [](const Point& p) { return p.trials; }));
+  write_item(file, "/points/protection", each(points, [](const Point& p) { return p.protection.text(); }));
+  column(file, "/points/stream", each(points, [](const Point& p) { return std::int64_t{p.stream}; }));
+  column(file, "/points/stored_bits",
+         each(points, [](const Point& p) { return static_cast<std::int64_t>(p.stored_bits); }));
+  column(file, "/points/overhead_bits",
+         each(points, [](const Point& p) { return static_cast<std::int64_t>(p.overhead_bits); }));
 }
 
 void write_trials(const hdf5::Group& file, const std::vector<TrialRow>& trials) {
@@ -62,11 +68,11 @@ void write_trials(const hdf5::Group& file, const std::vector<TrialRow>& trials) 
   column(file, "/trials/point", each(trials, [](const TrialRow& t) { return t.point; }));
   column(file, "/trials/outcome",
          each(trials, [](const TrialRow& t) { return static_cast<std::uint8_t>(t.outcome); }));
-  for (const auto& [name, member] : trial_whole_columns) {
+  for (const auto& [name, member, since] : trial_whole_columns) {
     column(file, std::string("/trials/") + name,
            each(trials, [m = member](const TrialRow& t) { return t.*m; }));
   }
-  for (const auto& [name, member] : trial_real_columns) {
+  for (const auto& [name, member, since] : trial_real_columns) {
     column(file, std::string("/trials/") + name,
            each(trials, [m = member](const TrialRow& t) { return t.*m; }));
   }

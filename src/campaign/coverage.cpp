@@ -79,6 +79,7 @@ std::string find_population(const CensusFile& census, const PointRow& point, Pop
     return "not a single flip (mode=count, flips 1)";
   if (const auto target = words.find("target"); target != words.end() && target->second != "codes")
     return "its faults are in " + target->second + ", not in codes";
+  if (point.protection != "none") return "its faults meet the protection " + point.protection;
   if (point.format != census.identity.format)
     return "format " + point.format + ", the census is of " + census.identity.format;
   std::vector<int> layers;

@@ -115,6 +115,11 @@ PartialFile PartialFile::open(const std::string& path, const Plan& plan) {
     usage_error("'" + path + "' belongs to another campaign", different,
                 "finish that one with its own spec, choose another -o, or delete the file to start anew");
   }
+  if (file.dims("/trials/whole") != hdf5::Dims{static_cast<std::uint64_t>(plan.trials), whole_columns}) {
+    input_error("'" + path + "' cannot be resumed",
+                "temblor " + partial.version() + " began it, which kept other numbers of a trial",
+                "finish it with that version, or delete the file to start anew");
+  }
   partial.status_ = file.read<std::uint8_t>("/blocks/status");
   ensure(partial.status_.size() == plan.blocks.size(), "one status byte a block");
   partial.resumed_ = file.read<std::int64_t>("/resumed").at(0) + 1;

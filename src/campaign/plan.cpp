@@ -5,8 +5,10 @@
 #include <temblor/base/sha256.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/bounds/bound.hpp>
+#include <temblor/campaign/census_file.hpp>
 #include <temblor/campaign/plan.hpp>
 #include <temblor/campaign/spec_values.hpp>
+#include <temblor/campaign/trial_columns.hpp>
 #include <temblor/network/file.hpp>
 
 namespace temblor {
@@ -27,6 +29,29 @@ std::size_t threat_index(Plan& plan, const ThreatSet& set, std::size_t base) {
   }
   plan.threats.push_back({set, base});
   return plan.threats.size() - 1;
+}
+
+/// Refuses protections of what the attack does not touch.
+void check_protection(const Point& point, const Attack& attack) {
+  const std::string problem =
+      "protection '" + point.protection.entry->name + "' against attack '" + point.attack->name + "'";
+  const std::string cure = "leave it out, or take an attack such as bit-flip";
+  if (point.protection.entry->of == ProtectionOf::codes && !attack.code_faults()) {
+    usage_error(problem, "it protects stored codes, and the attack does not act on them", cure);
+  }
+  if (!point.protection.none() && attack.per_sample()) {
+    usage_error(problem, "it is set against one network for all images, and here every image has its own",
+                cure);
+  }
+}
+
+/// The set that the protected network is in. Repairs may invert further bits, and clamped activations are
+/// another network: nothing is claimed of them.
+ThreatSet protected_set(const ThreatSet& set, const Point& point, const Protection& protection,
+                        const Network& network) {
+  if (point.protection.none() || (protection.shrinks() && set.ball != Ball::bits)) return set;
+  return bits_set(network, "protect=" + point.protection.text() + " " + set.key + " " + point.quantity.name,
+                  point.severity, point.layers);
 }
 
 LayerSet chosen_layers(const std::string& text, const AttackSpec& attack, const Network& network) {
@@ -53,15 +78,36 @@ void add_points(Plan& plan, const AttackSpec& attack) {
       for (const auto& format : attack.format) {
         const auto base = base_index(plan, format);
         const double acting = attack.volts ? plan.spec.voltage->rate(severity, "volts") : severity;
-        Point point{
-            &entry, params,      quantity, severity, layers, base, attack.trials.value_or(plan.spec.trials),
-            0,      plan.trials, acting};
-        const auto made = located(attack.where.empty() ? "attack '" + attack.name + "'" : attack.where,
-                                  [&] { return make_attack(entry, plan.context(point)); });
-        if (made->deterministic()) point.trials = 1;
-        point.threat = threat_index(plan, made->threat(), base);
-        plan.trials += point.trials;
-        plan.points.push_back(std::move(point));
+        Point point{&entry,
+                    params,
+                    quantity,
+                    severity,
+                    layers,
+                    base,
+                    attack.trials.value_or(plan.spec.trials),
+                    0,
+                    plan.trials,
+                    acting,
+                    parse_protection("none"),
+                    plan.points.empty() ? 0 : plan.points.back().stream + 1};
+        for (const auto& codes : plan.bases[base].codes) point.stored_bits += codes.stored_bits();
+        const std::string where = attack.where.empty() ? "attack '" + attack.name + "'" : attack.where;
+        const auto made = located(where, [&] { return make_attack(entry, plan.context(point)); });
+        const auto set = made->threat();
+        for (const auto& text : attack.protect) {
+          point.protection = parse_protection(text);
+          const auto protection = located(where, [&] {
+            check_protection(point, *made);
+            return plan.protection(point);
+          });
+          point.overhead_bits = protection->overhead_bits();
+          if (made->deterministic()) point.trials = 1;
+          point.threat =
+              threat_index(plan, protected_set(set, point, *protection, plan.bases[base].network), base);
+          point.first_trial = plan.trials;
+          plan.trials += point.trials;
+          plan.points.push_back(point);
+        }
       }
     }
   }
@@ -78,6 +124,14 @@ std::vector<TrialBlock> cut(const std::vector<Point>& points) {
   return blocks;
 }
 
+/// The content of a census file decides results; its name does not say it.
+std::string census_text(const ProtectionChoice& protection) {
+  const auto& values = protection.params.values();
+  const auto found = values.find("census");
+  if (found == values.end() || to_text(found->second).empty()) return "";
+  return " census-sha256=" + sha256_file(to_text(found->second));
+}
+
 std::string identity_text(const Plan& plan) {
   std::string text = "temblor campaign 1\nseed " + std::to_string(plan.spec.seed) + "\nnetwork " +
                      plan.network.id() + "\ndataset " + plan.data.id + "\n";
@@ -85,6 +139,10 @@ std::string identity_text(const Plan& plan) {
     const auto& point = plan.points[p];
     text += "point " + std::to_string(p) + " " + plan.describe(point) +
             " trials=" + std::to_string(point.trials) + " " + point.params.canonical() + "\n";
+    if (!point.protection.none()) {
+      text += "protection of point " + std::to_string(p) + " " + point.protection.entry->name + " " +
+              point.protection.params.canonical() + census_text(point.protection) + "\n";
+    }
   }
   if (memory_spec("[memory]", plan.spec.memory) != MemorySpec{})
     text += "memory " + checked_memory("[memory]", plan.spec.memory).canonical() + "\n";
@@ -108,18 +166,28 @@ AttackContext Plan::context(const Point& point) const {
           point.acting, point.params, &base,        memory_spec("[memory]", spec.memory)};
 }
 
+std::unique_ptr<Protection> Plan::protection(const Point& point) const {
+  const auto& base = bases[point.base];
+  const auto census = [this, format = base.format->name](const std::string& file) {
+    return census_importance(CensusFile(file), network.id(), format);
+  };
+  return point.protection.entry->make(
+      {base, data, point.protection.params, census, memory_spec("[memory]", spec.memory)});
+}
+
 std::string Plan::describe(const Point& point) const {
   const bool volts = point.quantity.name == volts_quantity().name;
   return point.attack->name + " " + point.quantity.name + "=" + to_text(point.severity) +
          (volts ? " rate=" + to_text(point.acting) : "") + " layers=" + layers_text(point.layers, network) +
-         " format=" + bases[point.base].format->name;
+         " format=" + bases[point.base].format->name +
+         (point.protection.none() ? "" : " protect=" + point.protection.text());
 }
 
 FileSizes Plan::sizes() const {
   const auto samples = static_cast<std::uint64_t>(data.size());
   const auto classes = static_cast<std::uint64_t>(network.classes());
   const auto rows = static_cast<std::uint64_t>(trials);
-  constexpr std::uint64_t trial_row = 18 * 8;  // /trials: 17 columns and the outcome
+  constexpr std::uint64_t trial_row = (trial_whole_columns.size() + trial_real_columns.size() + 2) * 8;
   constexpr std::uint64_t partial_sample = 3 * 8 + 4 * 4;
   constexpr std::uint64_t block_row = 8 + 8 + 256 + 1;  // seconds, failed trial, its message, status
   constexpr std::uint64_t margin_sample = 3 * 8 + 3 * 8 + 4;

@@ -102,10 +102,11 @@ Replay replay(const ReplayRequest& request) {
   const auto& point = plan.points[index];
   const auto& base = plan.bases[point.base].network;
   const auto attack = make_attack(*point.attack, plan.context(point));
+  const auto protection = plan.protection(point);
   const Evaluator evaluator(base, plan.data);
   Evaluator::Scratch scratch(evaluator);
   TrialSamples samples;
-  auto run = run_trial(plan, index, request.trial, *attack, evaluator, scratch, samples);
+  auto run = run_trial(plan, index, request.trial, *attack, *protection, evaluator, scratch, samples);
 
   Replay replayed;
   replayed.network = spec.network;

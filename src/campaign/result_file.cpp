@@ -67,6 +67,15 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
   const auto first = table.column<std::int64_t>("first_trial");
   const auto trials = table.column<std::int64_t>("trials");
   const auto per_sample = table.column<std::uint8_t>("per_sample");
+  // Files of minor versions 0 and 1 know no protections.
+  std::vector<std::string> protection(table.rows(), "none");
+  std::vector<std::int64_t> stream = index, stored(table.rows(), 0), overhead(table.rows(), 0);
+  if (file.has("/points/protection")) {
+    protection = table.strings("protection");
+    stream = table.column<std::int64_t>("stream");
+    stored = table.column<std::int64_t>("stored_bits");
+    overhead = table.column<std::int64_t>("overhead_bits");
+  }
   std::vector<PointRow> points;
   for (std::size_t i = 0; i < table.rows(); ++i) {
     check_row(file, "/points/format", format[i], formats.size());
@@ -75,7 +84,7 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
       damaged(file, "/points/index", "it does not count up from 0");
     points.push_back({index[i], attack[i], formats[static_cast<std::size_t>(format[i])], format[i], layers[i],
                       severity[i], quantity[i], unit[i], params[i], threat[i], first[i], trials[i],
-                      per_sample[i] != 0, acting[i]});
+                      per_sample[i] != 0, acting[i], protection[i], stream[i], stored[i], overhead[i]});
   }
   return points;
 }
@@ -90,11 +99,12 @@ std::vector<TrialRow> read_trials(const hdf5::File& file, std::size_t points) {
     rows[i].point = point[i];
     rows[i].outcome = outcome[i] == 1 ? Outcome::done : Outcome::failed;
   }
-  for (const auto& [name, member] : trial_whole_columns) {
+  for (const auto& [name, member, since] : trial_whole_columns) {
+    if (since > 0 && !file.has(std::string("/trials/") + name)) continue;
     const auto values = table.column<std::int64_t>(name);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
   }
-  for (const auto& [name, member] : trial_real_columns) {
+  for (const auto& [name, member, since] : trial_real_columns) {
     const auto values = table.column<double>(name);
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = values[i];
   }

@@ -4,6 +4,7 @@
 #include <exception>
 #include <filesystem>
 #include <iomanip>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -138,6 +139,14 @@ class Runner {
     return *slot;
   }
 
+  /// One of a kind for all points: finding the most important weights takes time.
+  const Protection& protection(const Point& point) {
+    const std::lock_guard lock(evaluators_mutex_);
+    auto& slot = protections_[{point.base, point.protection.text()}];
+    if (!slot) slot = plan_.protection(point);
+    return *slot;
+  }
+
   BlockResult run_block(const TrialBlock& block, const Evaluator& evaluator, Evaluator::Scratch& scratch,
                         TrialSamples& samples) {
     auto& state = points_[block.point];
@@ -148,11 +157,12 @@ class Runner {
       if (!state.attack) state.attack = make_attack(*point.attack, plan_.context(point));
       attack = state.attack.get();
     }
+    const auto& protection = this->protection(plan_.points[block.point]);
     const auto start = Clock::now();
     BlockResult result;
     result.margins = empty_margins(static_cast<std::size_t>(plan_.data.size()));
     for (std::int64_t trial = block.first; trial < block.first + block.count; ++trial) {
-      const auto run = run_trial(plan_, block.point, trial, *attack, evaluator, scratch, samples);
+      const auto run = run_trial(plan_, block.point, trial, *attack, protection, evaluator, scratch, samples);
       result.trials.push_back(run.row);
       if (run.row.outcome == Outcome::done) {
         result.per_sample = run.per_sample;
@@ -174,6 +184,7 @@ class Runner {
   std::vector<std::size_t> pending_;
   std::mutex evaluators_mutex_;
   std::vector<std::unique_ptr<Evaluator>> evaluators_;
+  std::map<std::pair<std::size_t, std::string>, std::unique_ptr<Protection>> protections_;
   std::vector<PointState> points_;
   std::mutex write_;
   std::optional<Progress> progress_;

@@ -159,6 +159,7 @@ void apply(const Overrides& overrides, Spec& spec) {
   for (auto& attack : spec.attacks) {
     if (overrides.layers) attack.layers = layer_values(*overrides.layers, "--layers");
     if (overrides.format) attack.format = format_values(*overrides.format, "--format");
+    if (overrides.protect) attack.protect = protection_values(*overrides.protect, "--protect");
   }
   if (!overrides.voltage.empty()) {
     std::vector<double> volts, rates;
@@ -225,6 +226,7 @@ std::string to_toml(const Spec& spec) {
     text += "\n[[attack]]\nname = " + quoted(attack.name) + "\n" + severity_quantity(attack).name + " = " +
             reals(attack.severity) + "\n" + "layers = " + list_of(attack.layers) +
             "\nformat = " + list_of(attack.format) + "\n";
+    if (attack.protect != AttackSpec{}.protect) text += "protect = " + list_of(attack.protect) + "\n";
     if (attack.trials) text += "trials = " + std::to_string(*attack.trials) + "\n";
     text += param_lines(params);
   }

@@ -142,7 +142,7 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table,
     if (reader.find(name_of) != nullptr && select_quantity(name_of, attack)) break;
   }
   const auto quantity = severity_quantity(attack);
-  std::vector<std::string> known{"name", "layers", "format", "trials", quantity.name};
+  std::vector<std::string> known{"name", "layers", "format", "protect", "trials", quantity.name};
   known.insert(known.end(), params.begin(), params.end());
   Reader(file, "attack '" + attack.name + "'", table).only(known);
 
@@ -159,6 +159,9 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table,
   }
   if (const auto text = reader.list("format")) {
     attack.format = format_values(*text, reader.what(*reader.find("format"), "format"));
+  }
+  if (const auto text = reader.list("protect")) {
+    attack.protect = protection_values(*text, reader.what(*reader.find("protect"), "protect"));
   }
   attack.trials = reader.integer("trials", 1, most_trials);
   return attack;

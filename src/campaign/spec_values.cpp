@@ -5,6 +5,7 @@
 #include <temblor/bounds/bound.hpp>
 #include <temblor/campaign/spec_values.hpp>
 #include <temblor/formats/format.hpp>
+#include <temblor/perturb/protection.hpp>
 
 namespace temblor {
 namespace {
@@ -55,6 +56,13 @@ std::vector<std::string> format_values(const std::string& text, const std::strin
   auto names = words(text, what);
   for (const auto& name : names) located(what, [&] { return &find_format(name); });
   return names;
+}
+
+std::vector<std::string> protection_values(const std::string& text, const std::string& what) {
+  auto texts = words(text, what);
+  for (auto& word : texts) word = located(what, [&] { return parse_protection(word); }).text();
+  refuse_repeats(texts, what);
+  return texts;
 }
 
 std::vector<std::string> bound_names(const std::string& text, const std::string& what) {

@@ -5,6 +5,12 @@
 #include <temblor/random/stream.hpp>
 
 namespace temblor {
+namespace {
+
+/// Number of a protection's stream within its trial ("prot"): attacks count theirs from 0.
+constexpr std::uint32_t protection_stream = 0x70726f74;
+
+}  // namespace
 
 Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
                          std::int64_t sample) {
@@ -17,13 +23,13 @@ Norms perturbation_norms(const Network& network, const Dataset& data, const Pert
 }
 
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
-                   const Evaluator& evaluator, Evaluator::Scratch& scratch, TrialSamples& samples) {
+                   const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                   TrialSamples& samples) {
   TrialRun run;
   auto& row = run.row;
   row.point = static_cast<std::int64_t>(point);
   row.trial = trial;
-  const Stream stream(plan.spec.seed,
-                      {static_cast<std::uint32_t>(point), static_cast<std::uint32_t>(trial), 0});
+  const Stream stream(plan.spec.seed, {plan.points[point].stream, static_cast<std::uint32_t>(trial), 0});
   auto& perturbation = run.perturbation;
   try {
     perturbation = attack.perturb(stream);
@@ -34,8 +40,13 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
     run.message = error.what();
     return run;
   }
-  const auto counts = plan.spec.full ? evaluator.evaluate_full(perturbation, scratch, samples)
-                                     : evaluator.evaluate(perturbation, scratch, samples);
+  const auto added = attack.code_faults().value_or(CodeFaults{});
+  const Exposure exposure{plan.points[point].layers, added.rate, added.nested};
+  const auto met = protection.apply(exposure, stream.substream(protection_stream), perturbation);
+  const auto counts = protection.clamps_activations()
+                          ? evaluator.evaluate_clamped(perturbation, plan.spec.full, scratch, samples)
+                      : plan.spec.full ? evaluator.evaluate_full(perturbation, scratch, samples)
+                                       : evaluator.evaluate(perturbation, scratch, samples);
   const auto norms = perturbation_norms(evaluator.network(), plan.data, perturbation, counts.worst_sample);
   row.outcome = Outcome::done;
   run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta);
@@ -54,6 +65,11 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
   row.drop_sum = counts.drop_sum;
   row.drop_max = counts.drop_max;
   row.worst_sample = counts.worst_sample;
+  row.corrected_words = met.corrected;
+  row.detected_words = met.detected;
+  row.miscorrected_words = met.miscorrected;
+  row.undetected_words = met.undetected;
+  row.check_faults = met.check_faults;
   return run;
 }
 

@@ -68,6 +68,9 @@ std::vector<Option> campaign_options() {
       {.name = "voltage",
        .value = "V=RATE,...",
        .help = "rates of faults by voltage, for --volts; in between their logarithm is linear"},
+      {.name = "protect",
+       .value = "LIST",
+       .help = "grid of protections, as in none,secded-72-64,parity:width=32 (temblor list protections)"},
       {.name = "trials", .value = "N", .help = "trials of every point"},
       {.name = "seed", .value = "N", .help = "key of all random streams (also TEMBLOR_SEED)"},
       {.name = "full",
@@ -98,6 +101,7 @@ Spec campaign_spec(const Arguments& arguments) {
   overrides.attack = arguments.text("attack");
   overrides.layers = arguments.text("layers");
   overrides.format = arguments.text("format");
+  overrides.protect = arguments.text("protect");
   overrides.bounds = arguments.text("bound");
   overrides.full = arguments.flag("full");
   overrides.exact = arguments.flag("no-arithmetic");

@@ -5,6 +5,7 @@
 
 #include <temblor/base/text.hpp>
 #include <temblor/cli/campaign_table.hpp>
+#include <temblor/report/protection_rows.hpp>
 
 namespace temblor::cli {
 namespace {
@@ -55,6 +56,14 @@ Table campaign_table(const ResultFile& result) {
   Table table;
   table.columns = {{"point"},  {"attack"},   {"severity"}, {"format"},    {"layers"},
                    {"trials"}, {"accuracy"}, {"SDC"},      {"worst drop"}};
+  const bool protections = std::any_of(result.points().begin(), result.points().end(),
+                                       [](const PointRow& point) { return point.protection != "none"; });
+  const auto scores = protections ? protection_scores(result) : std::vector<ProtectionScore>{};
+  if (protections) {
+    table.columns.push_back({"protection"});
+    table.columns.push_back({"overhead %", 3});
+    table.columns.push_back({"Pareto"});
+  }
   if (failures) table.columns.push_back({"failed"});
   if (!result.bounds().empty()) {
     table.columns.push_back({"violated"});
@@ -78,6 +87,15 @@ Table campaign_table(const ResultFile& result) {
     if (point.acting != point.severity) severity += " (rate " + digits(point.acting) + ")";
     std::vector<Cell> row{point.index,  point.attack,    severity,       point.format, point.layers,
                           point.trials, accuracy.text(), changed.text(), worst};
+    if (protections) {
+      row.emplace_back(point.protection);
+      const auto& score = scores[static_cast<std::size_t>(point.index)];
+      row.emplace_back(score.overhead_percent);
+      row.emplace_back(std::string(score.least_sdc && score.best_accuracy ? "SDC, accuracy"
+                                   : score.least_sdc                      ? "SDC"
+                                   : score.best_accuracy                  ? "accuracy"
+                                                                          : ""));
+    }
     if (failures) row.emplace_back(failed);
     if (!result.bounds().empty()) {
       std::int64_t violated = 0;

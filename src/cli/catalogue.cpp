@@ -9,6 +9,7 @@
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/network/layer.hpp>
+#include <temblor/perturb/protection.hpp>
 #include <temblor/train/loss.hpp>
 
 namespace temblor::cli {
@@ -107,6 +108,39 @@ Json bounds() {
   return all;
 }
 
+std::string of_text(ProtectionOf of) {
+  switch (of) {
+    case ProtectionOf::nothing:
+      return "nothing";
+    case ProtectionOf::codes:
+      return "stored codes";
+    case ProtectionOf::weights:
+      return "weights";
+    case ProtectionOf::activations:
+      return "activations";
+  }
+  return {};
+}
+
+Json protections() {
+  Json all = Json::array();
+  for (const auto& entry : protection_table()) {
+    Json params = Json::array();
+    for (const auto& spec : entry.params) params.push_back(param_json(spec));
+    const std::string list = entry.example == "none" ? "none" : "none," + entry.example;
+    all.push_back({{"name", entry.name},
+                   {"help", entry.help},
+                   {"source", entry.source},
+                   {"protects", of_text(entry.of)},
+                   {"example",
+                    "temblor run --network net.h5 --dataset fashion-mnist --attack bit-flip --ber "
+                    "1e-5 --format int8 --trials 100 --protect " +
+                        list + " -o out.h5"},
+                   {"parameters", params}});
+  }
+  return all;
+}
+
 Json formats() {
   Json all = Json::array();
   for (const auto& format : format_table()) {
@@ -175,8 +209,9 @@ struct Catalogue {
 };
 
 const std::vector<Catalogue>& catalogues() {
-  static const std::vector<Catalogue> all = {{"attacks", attacks},   {"bounds", bounds}, {"formats", formats},
-                                             {"datasets", datasets}, {"layers", layers}, {"losses", losses}};
+  static const std::vector<Catalogue> all = {
+      {"attacks", attacks},         {"bounds", bounds}, {"formats", formats}, {"datasets", datasets},
+      {"protections", protections}, {"layers", layers}, {"losses", losses}};
   return all;
 }
 

@@ -127,16 +127,16 @@ int run_list(const Arguments& arguments, const Streams& streams) {
 Subcommand list_command() {
   return {
       .name = "list",
-      .help = "the attacks, bounds, formats, datasets, layers or losses there are",
+      .help = "the attacks, bounds, formats, datasets, protections, layers or losses there are",
       .details =
           "Prints one of the tables that temblor is made of: every entry with what it does, its parameters, "
           "units, ranges and defaults, its source and an example. Tables: " +
           join(catalogue_names(), ", ") + ".\n\n" +
           "An attack's severity is given by an option of the name shown under severity (--eps, --ber), its "
           "parameters by --set NAME=VALUE; a bound's parameters by --set BOUND.NAME=VALUE, or in a "
-          "spec under [bounds.NAME].",
+          "spec under [bounds.NAME]; a protection's follow its name, as in --protect parity:width=32.",
       .examples = {"temblor list attacks", "temblor list attacks bit-flip", "temblor list formats --json"},
-      .positionals = {{"TABLE", "attacks, bounds, formats, datasets, layers or losses", true},
+      .positionals = {{"TABLE", "attacks, bounds, formats, datasets, protections, layers or losses", true},
                       {"NAME", "only the entry of this name", false}},
       .options = {{.name = "json", .value = "", .help = "as JSON: an array with one object an entry"}},
       .run = run_list};

@@ -14,15 +14,16 @@ namespace {
 
 Table points_table(const Plan& plan) {
   Table table;
-  table.columns = {{"point"},  {"attack"}, {"quantity"}, {"severity"}, {"format"},
-                   {"layers"}, {"trials"}, {"blocks"},   {"threat"}};
+  table.columns = {{"point"},  {"attack"},     {"quantity"}, {"severity"}, {"format"},
+                   {"layers"}, {"protection"}, {"trials"},   {"blocks"},   {"threat"}};
   for (std::size_t p = 0; p < plan.points.size(); ++p) {
     const auto& point = plan.points[p];
     const auto blocks = std::count_if(plan.blocks.begin(), plan.blocks.end(),
                                       [&](const TrialBlock& block) { return block.point == p; });
     table.add({static_cast<std::int64_t>(p), point.attack->name, point.quantity.name, point.severity,
-               plan.bases[point.base].format->name, layers_text(point.layers, plan.network), point.trials,
-               static_cast<std::int64_t>(blocks), plan.threats[point.threat].set.key});
+               plan.bases[point.base].format->name, layers_text(point.layers, plan.network),
+               point.protection.text(), point.trials, static_cast<std::int64_t>(blocks),
+               plan.threats[point.threat].set.key});
   }
   return table;
 }

@@ -17,12 +17,12 @@ namespace {
 Table comparison(const Replay& replayed) {
   Table table;
   table.columns = {{"column"}, {"stored", 17}, {"again", 17}, {"difference", 17}};
-  for (const auto& [name, member] : trial_whole_columns) {
+  for (const auto& [name, member, since] : trial_whole_columns) {
     const auto stored = replayed.stored.*member;
     const auto again = replayed.again.*member;
     table.add({std::string(name), stored, again, again - stored});
   }
-  for (const auto& [name, member] : trial_real_columns) {
+  for (const auto& [name, member, since] : trial_real_columns) {
     const double stored = replayed.stored.*member;
     const double again = replayed.again.*member;
     const bool same = stored == again || (std::isnan(stored) && std::isnan(again));

@@ -104,7 +104,8 @@ Subcommand run_command() {
   command.name = "run";
   command.help = "run a campaign of attacks, with bounds beside, into one result file";
   command.details =
-      "The campaign is the grid attack x severity x layers x format, each point with its trials. It comes "
+      "The campaign is the grid attack x severity x layers x format x protection, each point with its "
+      "trials. It comes "
       "from a spec "
       "(TOML, see docs/spec.md), from options, or from both: options come before TEMBLOR_SEED, "
       "TEMBLOR_THREADS and "

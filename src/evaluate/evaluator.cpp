@@ -37,6 +37,16 @@ Golden run_golden(const Network& network, const Dataset& data) {
   return golden;
 }
 
+std::vector<OutputRange> golden_ranges(const Network& network, const Golden& golden) {
+  std::vector<OutputRange> ranges(network.nodes().size());
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    const Matrix& outputs = golden.activations.outputs[i];
+    if (!network.nodes()[i].layer->elementwise() || outputs.size() == 0 || !outputs.allFinite()) continue;
+    ranges[i] = {outputs.minCoeff(), outputs.maxCoeff(), true};
+  }
+  return ranges;
+}
+
 /// Units (rows of the matrix) that sorted changes of one layer touch.
 void touched_units(std::span<const Change> changes, Index inputs, std::vector<Index>& units) {
   units.clear();
@@ -129,6 +139,27 @@ TrialCounts Evaluator::evaluate_full(const Perturbation& perturbation, Scratch& 
   } else {
     infer_samples_full(base, std::get<SampleDelta>(perturbation.delta), state, tally);
   }
+  return tally.finish();
+}
+
+TrialCounts Evaluator::evaluate_clamped(const Perturbation& perturbation, bool full, Scratch& scratch,
+                                        TrialSamples& samples) const {
+  const Baseline base{*network_, *data_, golden_, *tables_};
+  std::call_once(tables_->ranges_made, [&] { tables_->ranges = golden_ranges(*network_, golden_); });
+  Scratch::State& state = *scratch.state_;
+  Tally tally(golden_, *data_, tables_->id, samples);
+  const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta);
+  const auto* dense = std::get_if<DenseDelta>(&perturbation.delta);
+  ensure(sparse != nullptr || dense != nullptr, "one perturbation for all images meets clamped activations");
+  const WeightView& view = sparse != nullptr ? state.workspace.apply(*sparse) : state.workspace.apply(*dense);
+  state.runner.limit(&tables_->ranges);
+  if (full) {
+    infer_full(base, view, state, tally);
+  } else {
+    infer_all(base, view, state, tally);
+  }
+  state.runner.limit(nullptr);
+  state.workspace.undo();
   return tally.finish();
 }
 

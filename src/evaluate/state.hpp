@@ -20,6 +20,8 @@ struct Evaluator::Tables {
   std::vector<bool> dense;             ///< which weighted layers are dense
   std::once_flag chain_made;           ///< the chain is made when the first small change comes
   std::unique_ptr<const Chain> chain;  ///< null when the network is none
+  std::once_flag ranges_made;
+  std::vector<OutputRange> ranges;  ///< of every node's golden outputs; limited: of activation functions
 };
 
 /// Buffers of one worker.

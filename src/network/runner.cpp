@@ -104,6 +104,15 @@ void BlockRunner::run_node(std::size_t i, const Images& images) {
   slot.own = slot.matrix.data();
 }
 
+void BlockRunner::clip_node(std::size_t i, Index count) {
+  const auto [low, high, limited] = (*ranges_)[i];
+  if (!limited) return;
+  ensure(slots_[i].own != nullptr, "a node with limits has outputs of its own");
+  float* values = slots_[i].own;
+  for (Index k = 0; k < count * units_of(static_cast<int>(i)); ++k)
+    values[k] = values[k] >= low ? std::min(values[k], high) : low;
+}
+
 RowsView BlockRunner::run(const Images& images) {
   return run(images, {}, all_);
 }
@@ -121,6 +130,7 @@ RowsView BlockRunner::run(const Images& images, const Activations& golden, const
       patch_node(i, range, golden.outputs[i], *patch);
     } else if (dirty[i]) {
       run_node(i, range);
+      if (ranges_ != nullptr) clip_node(i, range.count);
     } else {
       slots_[i].own = nullptr;
       slots_[i].view = rows_of(golden.outputs[i]);

@@ -84,12 +84,13 @@ TEST_CASE("a failed trial is data, a failed program an exception") {
   const TemporaryDirectory directory;
   const auto plan = make_plan(flips(directory, 1));
   const Evaluator evaluator(plan.bases[0].network, plan.data);
+  const auto protection = plan.protection(plan.points[0]);
   Evaluator::Scratch scratch(evaluator);
   TrialSamples rows;
   const Fragile fragile(Exit::usage);
   int failed = 0;
   for (std::int64_t trial = 0; trial < 20; ++trial) {
-    const auto run = run_trial(plan, 0, trial, fragile, evaluator, scratch, rows);
+    const auto run = run_trial(plan, 0, trial, fragile, *protection, evaluator, scratch, rows);
     if (run.row.outcome == Outcome::done) continue;
     ++failed;
     CHECK(run.row.outcome == Outcome::failed);
@@ -102,7 +103,7 @@ TEST_CASE("a failed trial is data, a failed program an exception") {
   CHECK_THROWS_AS(
       [&] {
         for (std::int64_t trial = 0; trial < 20; ++trial) {
-          run_trial(plan, 0, trial, broken, evaluator, scratch, rows);
+          run_trial(plan, 0, trial, broken, *protection, evaluator, scratch, rows);
         }
       }(),
       Error);

@@ -43,6 +43,13 @@ struct AttackContext {
   MemorySpec memory{};  ///< where the codes are
 };
 
+/// What an attack on stored codes does to bits of the same memory that hold no codes.
+struct CodeFaults {
+  double rate = 0;  ///< probability of every bit to be inverted, 0 where the attack chooses bits otherwise
+  bool nested =
+      false;  ///< from hashes: at a trial the faults of a lower rate are among those of a higher one
+};
+
 /// One point of a campaign, ready to draw trials. Pure: the same stream gives the same perturbation; const
 /// and safe to call from many threads at once.
 class Attack {
@@ -53,6 +60,11 @@ class Attack {
   virtual ThreatSet threat() const = 0;
   /// Every trial gives the same perturbation (actual rounding): one trial is enough.
   virtual bool deterministic() const { return false; }
+  /// Set when every perturbation is inverted bits of the stored codes, which Perturbation::faults lists. Only
+  /// such attacks can meet protections of the stored codes.
+  virtual std::optional<CodeFaults> code_faults() const { return std::nullopt; }
+  /// Every image has a perturbation of its own.
+  virtual bool per_sample() const { return false; }
 };
 
 /// An attack: one file in attacks/ and one line in attacks/table.cpp.

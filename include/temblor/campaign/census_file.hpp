@@ -63,4 +63,10 @@ struct CensusFile {
   Census census;
 };
 
+/// Of every weight of every layer, [outputs x inputs] a layer: how many images the flips of its bits change
+/// or leave without prediction, summed over the bits. Bad-input error when the census is of another network
+/// or format, or leaves out a layer.
+std::vector<std::vector<double>> census_importance(const CensusFile& census, const std::string& network_id,
+                                                   const std::string& format);
+
 }  // namespace temblor

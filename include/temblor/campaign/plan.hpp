@@ -8,6 +8,7 @@
 #include <temblor/attacks/attack.hpp>
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/campaign/spec.hpp>
+#include <temblor/perturb/protection.hpp>
 #include <temblor/perturb/stored.hpp>
 
 namespace temblor {
@@ -23,7 +24,7 @@ struct TrialBlock {
 /// per-block sums are the same whatever the threads.
 inline constexpr std::int64_t most_blocks = 64;
 
-/// One point of the grid attack x severity x layers x format (the format runs fastest).
+/// One point of the grid attack x severity x layers x format x protection (the protection runs fastest).
 struct Point {
   const AttackEntry* attack;
   Params params;
@@ -35,6 +36,12 @@ struct Point {
   std::size_t threat;        ///< index into Plan::threats
   std::int64_t first_trial;  ///< row of /trials
   double acting;             ///< the severity that the attack gets: of a voltage the rate of the table
+  ProtectionChoice protection;
+  /// Number of the point's random streams: counted without the protections, so that points which differ in
+  /// protection alone have the same faults.
+  std::uint32_t stream;
+  std::uint64_t stored_bits = 0;    ///< of the network's weights in the format, scales included
+  std::uint64_t overhead_bits = 0;  ///< what the protection adds to them
 };
 
 /// A distinct threat set around one base.
@@ -67,6 +74,7 @@ struct Plan {
   std::string id;
 
   AttackContext context(const Point& point) const;
+  std::unique_ptr<Protection> protection(const Point& point) const;
   std::string describe(const Point& point) const;  ///< "weight-pgd eps=0.001 layers=all format=fp32"
   FileSizes sizes() const;
 };

@@ -29,12 +29,16 @@ struct PointRow {
   std::int64_t trials = 0;
   bool per_sample = false;  ///< a perturbation of its own for every image
   double acting = 0;        ///< the severity as the attack takes it: of a voltage the rate it gives
+  std::string protection = "none";
+  std::int64_t stream = 0;         ///< points of the same number have the same faults
+  std::int64_t stored_bits = 0;    ///< of the network's weights in the format, scales included
+  std::int64_t overhead_bits = 0;  ///< what the protection adds to them
 };
 
 /// How a trial ended.
 enum class Outcome : std::uint8_t { missing = 0, done = 1, failed = 2 };
 
-/// One trial (row of /trials). Counts are those of TrialCounts, sizes those of Norms.
+/// One trial (row of /trials). Counts are those of TrialCounts and ProtectionCounts, sizes those of Norms.
 struct TrialRow {
   std::int64_t point = 0;
   std::int64_t trial = 0;
@@ -54,6 +58,11 @@ struct TrialRow {
   double drop_sum = 0;
   double drop_max = 0;
   std::int64_t worst_sample = -1;
+  std::int64_t corrected_words = 0;
+  std::int64_t detected_words = 0;
+  std::int64_t miscorrected_words = 0;
+  std::int64_t undetected_words = 0;
+  std::int64_t check_faults = 0;
 };
 
 /// Per-sample folds of one point over its trials, [samples] each (rows of /margins). Where no trial succeeded

@@ -44,10 +44,11 @@ struct TrialRun {
   Perturbation perturbation;
 };
 
-/// Draws and evaluates one trial. A temblor::Error of the attack that is not internal makes a failed trial;
-/// `samples` is then left alone.
+/// Draws and evaluates one trial: the attack's perturbation, then what the protection leaves of it. A
+/// temblor::Error of the attack that is not internal makes a failed trial; `samples` is then left alone.
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
-                   const Evaluator& evaluator, Evaluator::Scratch& scratch, TrialSamples& samples);
+                   const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                   TrialSamples& samples);
 /// Size of a perturbation; for per-sample ones the size of what image `sample` sees.
 Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
                          std::int64_t sample);

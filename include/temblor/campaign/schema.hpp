@@ -15,7 +15,7 @@ inline constexpr const char* bounds_filetype = "temblor-bounds";
 inline constexpr const char* certificates_filetype = "temblor-certificates";
 inline constexpr const char* partial_filetype = "temblor-partial";  ///< NAME.h5.partial of a running campaign
 inline constexpr std::int32_t result_major = 1;
-inline constexpr std::int32_t result_minor = 1;
+inline constexpr std::int32_t result_minor = 2;
 
 /// Element type of a dataset in a result file.
 enum class Element { uint8, int32, int64, float32, float64, text };

@@ -19,6 +19,7 @@ struct AttackSpec {
   std::vector<double> severity;                 ///< in the unit of the attack's quantity
   std::vector<std::string> layers{"all"};       ///< "all", "0+2", or names joined by '+'
   std::vector<std::string> format{"fp32"};      ///< table names
+  std::vector<std::string> protect{"none"};     ///< protections, as parse_protection takes them
   std::optional<std::int64_t> trials{};         ///< per point; the campaign's when empty
   std::map<std::string, std::string> params{};  ///< as given, by name
   std::string where{};                          ///< "spec.toml:12" or "command line", for errors
@@ -48,7 +49,7 @@ struct Overrides {
   std::optional<std::string> attack{};  ///< replaces all [[attack]] tables
   std::map<std::string, std::string>
       severity{};  ///< quantity ("eps") -> list: every attack with that quantity
-  std::optional<std::string> layers{}, format{};  ///< lists, for every attack
+  std::optional<std::string> layers{}, format{}, protect{};  ///< lists, for every attack
   /// Every attack that has the parameter; "BOUND.parameter": of that bound.
   std::map<std::string, std::string> params{};
   std::optional<std::string> bounds{};

@@ -19,6 +19,8 @@ std::vector<double> severity_values(const std::string& text, const std::string& 
                                     const Quantity& quantity);
 std::vector<std::string> layer_values(const std::string& text, const std::string& what);
 std::vector<std::string> format_values(const std::string& text, const std::string& what);
+/// Canonical texts of protections.
+std::vector<std::string> protection_values(const std::string& text, const std::string& what);
 std::vector<std::string> bound_names(const std::string& text, const std::string& what);
 Split parse_split(const std::string& text, const std::string& what);
 std::string to_text(Split split);

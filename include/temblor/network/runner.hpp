@@ -21,6 +21,13 @@ struct UnitPatch {
   const float* values = nullptr;  ///< [images of the run x units]
 };
 
+/// Limits of one node's outputs.
+struct OutputRange {
+  float low = 0;
+  float high = 0;
+  bool limited = false;
+};
+
 /// Runs a network block of images by block, in buffers that are reused: nothing is allocated from run to run
 /// by dense, element-wise and reshaping layers. The same arithmetic as forward(), bit for bit.
 class BlockRunner {
@@ -32,6 +39,10 @@ class BlockRunner {
 
   /// What the next runs compute with: pointers must live until they are done. `packed` as from pack_dense.
   void use(const WeightView& weights, std::vector<const PackedDense*> packed);
+
+  /// From now on outputs of the nodes with limits, one entry a node, are clipped to them before another node
+  /// reads them; NaN becomes the lower limit. Only element-wise nodes may have limits. Null: no limits.
+  void limit(const std::vector<OutputRange>* ranges) { ranges_ = ranges; }
 
   /// Images of a run: `count` <= block rows, from `first` on, or those listed in `rows`.
   struct Images {
@@ -59,6 +70,7 @@ class BlockRunner {
   };
 
   void run_node(std::size_t i, const Images& images);
+  void clip_node(std::size_t i, Index count);
   const Matrix* gather(int node, const Images& images);
   void patch_node(std::size_t i, const Images& images, const Matrix& golden, const UnitPatch& patch);
   float* buffer_of(std::size_t i);
@@ -71,6 +83,7 @@ class BlockRunner {
   std::vector<bool> all_;
   WeightView weights_;
   std::vector<const PackedDense*> packed_;
+  const std::vector<OutputRange>* ranges_ = nullptr;
   RowsView images_;
   Matrix gathered_images_;
   std::vector<Slot> slots_;

@@ -19,7 +19,7 @@ struct ResultTable {
   void (*rows)(const ResultFile& file, RowWriter& writer);
 };
 
-/// points, trials, samples, bounds, checks.
+/// points, trials, samples, bounds, checks, protections, ...
 const std::vector<ResultTable>& result_tables();
 /// By name; usage error with the nearest name otherwise.
 const ResultTable& find_result_table(const std::string& name);
