@@ -49,7 +49,7 @@ void check_protection(const Point& point, const Attack& attack) {
 /// another network: nothing is claimed of them.
 ThreatSet protected_set(const ThreatSet& set, const Point& point, const Protection& protection,
                         const Network& network) {
-  if (point.protection.none() || (protection.shrinks() && set.ball != Ball::bits)) return set;
+  if (protection.stays_in(set)) return set;
   return bits_set(network, "protect=" + point.protection.text() + " " + set.key + " " + point.quantity.name,
                   point.severity, point.layers);
 }

@@ -238,8 +238,10 @@ TEST_CASE("clipping holds weights within the range of their layer") {
   CHECK(changes[1].after == weight.minCoeff());
   CHECK(changes[2].after == 0.0F);
   CHECK(changes[3].after == 0.0F);
-  CHECK(clip->shrinks());
-  CHECK_FALSE(zero->shrinks());
+  const auto box = linf_set(bench.stored.network, 0.1, layers, false);
+  CHECK(clip->stays_in(box));
+  CHECK_FALSE(zero->stays_in(box));
+  CHECK_FALSE(clip->stays_in(bits_set(bench.stored.network, "ber", 0.1, layers)));
   zero->apply({layers}, Stream(1, {}), copy);
   CHECK(std::get<SparseDelta>(copy.delta).changes[0].after == 0.0F);
 
@@ -254,6 +256,19 @@ TEST_CASE("clipping holds weights within the range of their layer") {
   CHECK(clipped.minCoeff() == bench.stored.network.weights(1).weight.minCoeff());
 }
 
+TEST_CASE("bits that all codes of a layer share are never wrong") {
+  // Weights below 2 have no highest exponent bit (30), and their signs differ (31).
+  const Bench bench("fp32");
+  REQUIRE(bench.stored.network.weights(0).weight.cwiseAbs().maxCoeff() < 2);
+  const auto met = meet(bench, "fixed-bits", {{0, 3, 30}, {0, 4, 30}, {0, 4, 31}, {0, 5, 31}});
+  CHECK(met.counts.corrected == 1);
+  CHECK(met.counts.undetected == 2);
+  REQUIRE(met.weights.size() == 2);
+  const float* weight = bench.stored.network.weights(0).weight.data();
+  CHECK(met.weights.at({0, 4}) == -weight[4]);
+  CHECK(met.weights.at({0, 5}) == -weight[5]);
+}
+
 TEST_CASE("every protection counts the bits it adds") {
   const Bench int8("int8");  // 356 weights, 2848 bits: 44.5 words of 64 bits, 89 of 32
   CHECK(int8.make("none")->overhead_bits() == 0);
@@ -265,6 +280,7 @@ TEST_CASE("every protection counts the bits it adds") {
   // 36 weights of 356: two copies each, and 9 bits to say which, or one bit a weight.
   CHECK(int8.make("tmr-selective")->overhead_bits() == 36 * (16 + 9));
   CHECK(int8.make("tmr-selective:fraction=0.5")->overhead_bits() == 178 * 16 + 356);
+  CHECK(int8.make("fixed-bits")->overhead_bits() == 3 * 16);
   CHECK(int8.make("clip")->overhead_bits() == 3 * 64);
   CHECK(int8.make("ranger")->overhead_bits() == 2 * 64);
   const Bench int6("int6");  // 2136 bits: 33.4 words

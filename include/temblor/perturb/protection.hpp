@@ -14,6 +14,7 @@
 #include <temblor/perturb/memory.hpp>
 #include <temblor/perturb/perturbation.hpp>
 #include <temblor/perturb/stored.hpp>
+#include <temblor/perturb/threat.hpp>
 #include <temblor/random/stream.hpp>
 
 namespace temblor {
@@ -52,9 +53,8 @@ class Protection {
   /// the list of injected faults. `stream` is the protection's own.
   virtual ProtectionCounts apply(const Exposure& exposure, const Stream& stream,
                                  Perturbation& perturbation) const = 0;
-  /// Whether what it leaves of a perturbation is in every ball around the base that the perturbation was in
-  /// (no weight ends further from its base value, or on the other side of it). False: nothing is claimed.
-  virtual bool shrinks() const { return false; }
+  /// Whether what it leaves of any perturbation of the set is in the set. False: nothing is claimed.
+  virtual bool stays_in(const ThreatSet&) const { return false; }
   /// Hidden outputs are held within the ranges they have without faults.
   virtual bool clamps_activations() const { return false; }
 };

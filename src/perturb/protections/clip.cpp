@@ -38,7 +38,8 @@ class Clip final : public Protection {
     return counts;
   }
 
-  bool shrinks() const override { return !zero_; }
+  /// A clipped weight lies between its base value and what the perturbation made of it.
+  bool stays_in(const ThreatSet& set) const override { return !zero_ && set.ball != Ball::bits; }
 
  private:
   struct Range {

@@ -7,7 +7,7 @@ class None final : public Protection {
  public:
   std::uint64_t overhead_bits() const override { return 0; }
   ProtectionCounts apply(const Exposure&, const Stream&, Perturbation&) const override { return {}; }
-  bool shrinks() const override { return true; }
+  bool stays_in(const ThreatSet&) const override { return true; }
 };
 
 }  // namespace

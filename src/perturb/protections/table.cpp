@@ -26,8 +26,8 @@ void check_complete(const ProtectionEntry& entry) {
 const std::vector<ProtectionEntry>& protection_table() {
   static const std::vector<ProtectionEntry> table = [] {
     std::vector<ProtectionEntry> entries = {
-        none_entry(), secded_72_64_entry(),  secded_39_32_entry(), parity_entry(),
-        tmr_entry(),  tmr_selective_entry(), clip_entry(),         ranger_entry(),
+        none_entry(),          secded_72_64_entry(), secded_39_32_entry(), parity_entry(), tmr_entry(),
+        tmr_selective_entry(), fixed_bits_entry(),   clip_entry(),         ranger_entry(),
     };
     std::set<std::string> names;
     for (const auto& entry : entries) {

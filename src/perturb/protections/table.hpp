@@ -11,6 +11,7 @@ ProtectionEntry secded_39_32_entry();
 ProtectionEntry parity_entry();
 ProtectionEntry tmr_entry();
 ProtectionEntry tmr_selective_entry();
+ProtectionEntry fixed_bits_entry();
 ProtectionEntry clip_entry();
 ProtectionEntry ranger_entry();
 
