@@ -36,6 +36,7 @@ class KWeights final : public Attack {
     return {few::universal(*network_, *data_, set_, options_)};
   }
   ThreatSet threat() const override { return set_; }
+  bool per_sample() const override { return sample_; }
   bool deterministic() const override { return true; }
 
  private:
