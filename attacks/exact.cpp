@@ -2,17 +2,20 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/exact.hpp>
-#include <temblor/bounds/linear.hpp>
 
 namespace temblor {
 namespace {
 
-ThreatSet make_set(const AttackContext& context) {
+ThreatSet box_of(const AttackContext& context) {
   const bool biases = context.params.flag("biases");
   if (parse_ball(context.params.text("ball")) == Ball::relative) {
     return relative_set(context.network, context.severity, context.layers, biases);
   }
   return linf_set(context.network, context.severity, context.layers, biases);
+}
+
+ThreatSet make_set(const AttackContext& context) {
+  return with_input(box_of(context), context.params.real("input-eps"));
 }
 
 /// The member of the set that the bound `exact` ends with, for each image.
@@ -23,7 +26,7 @@ class Exact final : public Attack {
         data_(&context.data),
         options_(exact_options(context.params)),
         set_(make_set(context)) {
-    if (const auto why = refuses_linear(*network_, set_); !why.empty()) {
+    if (const auto why = refuses_exact(*network_, set_); !why.empty()) {
       usage_error("attack 'exact'", why, "take weight-pgd");
     }
   }
@@ -71,6 +74,13 @@ AttackEntry exact_entry() {
                .initial = "linf",
                .help = "set of perturbations: largest absolute or relative change",
                .choices = {"linf", "relative"}},
+              {.name = "input-eps",
+               .type = ParamType::real,
+               .initial = "0",
+               .help = "every value of the image moves too, by at most this much, within the range that the "
+                       "dataset states",
+               .least = 0,
+               .most = 1e6},
               {.name = "biases",
                .type = ParamType::flag,
                .initial = "false",

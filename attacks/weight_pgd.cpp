@@ -2,7 +2,7 @@
 
 #include <temblor/attacks/pgd.hpp>
 #include <temblor/base/error.hpp>
-#include <temblor/bounds/linear.hpp>
+#include <temblor/bounds/exact.hpp>
 
 namespace temblor {
 namespace {
@@ -13,8 +13,8 @@ void refuse(const std::string& parameter, const std::string& why, const std::str
   usage_error("attack 'weight-pgd', " + parameter, why, cure);
 }
 
-bool box_alone(const Params& params) {
-  return !params.text("ball").starts_with("l2") && params.real("input-eps") == 0;
+bool boxes(const Params& params) {
+  return !params.text("ball").starts_with("l2");
 }
 
 void check_relations(const Params& params) {
@@ -29,9 +29,8 @@ void check_relations(const Params& params) {
     if (params.text("target") == "all" && params.text("loss") == "cross-entropy") {
       refuse("target=all", "cross-entropy attacks no single class", "take loss=margin");
     }
-    if (!box_alone(params) && params.integer("search") > 0) {
-      refuse("search", "the bound exact is for boxes of weights",
-             "leave search out, or take ball=linf and leave input-eps out");
+    if (!boxes(params) && params.integer("search") > 0) {
+      refuse("search", "the bound exact is for boxes", "leave search out, or take ball=linf");
     }
     if (params.text("ball") == "l2" && params.integer("polish") > 0) {
       refuse("polish", "the l2 ball has no corners", "leave polish out, or take ball=linf");
@@ -74,7 +73,8 @@ ThreatSet make_set(const AttackContext& context) {
   return with_input(ball_set(context), context.params.real("input-eps"));
 }
 
-pgd::Options make_options(const Params& params) {
+/// `chain`: the bound exact applies.
+pgd::Options make_options(const Params& params, bool chain) {
   const bool sample = params.text("scope") == "sample";
   const std::string& loss = params.text("loss");
   const std::string& gradient = params.text("gradient");
@@ -89,8 +89,9 @@ pgd::Options make_options(const Params& params) {
                                          : pgd::Target::runner_up;
   options.search = params.integer("search");
   const bool box = params.text("ball") != "l2";
-  // Without the quick polish for boxes a sweep costs a forward pass a unit.
-  const int default_polish = !sample || !box ? 0 : box_alone(params) ? 10 : 2;
+  // Without the quick polish for chains a sweep costs a forward pass a unit.
+  const bool quick = boxes(params) && (chain || params.real("input-eps") == 0);
+  const int default_polish = !sample || !box ? 0 : quick ? 10 : 2;
   options.soft = params.real("soft") < 0 ? 0.5 : params.real("soft");
   options.polish = params.integer("polish") < 0 ? default_polish : params.integer("polish");
   options.steps = params.integer("steps");
@@ -109,12 +110,12 @@ class WeightPgd final : public Attack {
       : network_(&context.network),
         data_(&context.data),
         sample_(context.params.text("scope") == "sample"),
-        options_(make_options(context.params)),
-        set_(make_set(context)) {
+        set_(make_set(context)),
+        options_(make_options(context.params, refuses_exact(*network_, set_).empty())) {
     if (!sample_) return;
     pgd::check_per_sample(*network_, set_);
     if (options_.search == 0) return;
-    if (const auto why = refuses_linear(*network_, set_); !why.empty()) {
+    if (const auto why = refuses_exact(*network_, set_); !why.empty()) {
       refuse("search", why, "leave search out");
     }
   }
@@ -131,8 +132,8 @@ class WeightPgd final : public Attack {
   const Network* network_;
   const Dataset* data_;
   bool sample_;
-  pgd::Options options_;
   ThreatSet set_;
+  pgd::Options options_;
 };
 
 Quantity quantity(const Params& params) {
@@ -242,16 +243,16 @@ AttackEntry weight_pgd_entry() {
                .initial = "-1",
                .help = "for each image, not l2: sweeps that move one unit at a time to another end; -1: 10, "
                        "or 2 for "
-                       "l2-row and with input-eps",
+                       "l2-row, and with input-eps where layers are no chain with ReLU",
                .unit = "sweeps",
                .least = -1,
                .most = most_steps},
               {.name = "search",
                .type = ParamType::integer,
                .initial = "0",
-               .help = "for each image, not l2 balls or input-eps, chains with ReLU: subproblems of the "
-                       "bound exact a pair; its "
-                       "members compete",
+               .help =
+                   "for each image, not l2 balls, chains with ReLU: subproblems of the bound exact a pair; "
+                   "its members compete",
                .unit = "nodes",
                .least = 0,
                .most = 1e9},

@@ -12,7 +12,6 @@
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/exact.hpp>
 #include <temblor/bounds/linear.hpp>
-#include <temblor/perturb/project.hpp>
 #include <temblor/perturb/sample.hpp>
 
 namespace temblor::pgd {
@@ -250,23 +249,8 @@ void keep_worse(const Network& network, const Dataset& data, const SampleDelta& 
       const auto m = static_cast<std::size_t>(layer);
       delta.slack[m].row(n) = other.slack[m].row(n);
     }
+    if (delta.images.size() != 0) delta.images.row(n) = other.images.row(n);
   }
-}
-
-/// Floats no further than `radius` from the images in exact arithmetic, within the stated range.
-std::pair<Matrix, Matrix> image_ends(const Dataset& data, Index first, Index count, double radius) {
-  if (radius == 0) return {};
-  std::pair<Matrix, Matrix> ends{data.images.middleRows(first, count), data.images.middleRows(first, count)};
-  for (Index i = 0; i < ends.first.size(); ++i) {
-    float& low = ends.first.data()[i];
-    float& high = ends.second.data()[i];
-    low = moved(low, -radius, radius);
-    high = moved(high, radius, radius);
-    if (data.least.size() == 0) continue;
-    low = std::max(low, data.least[i % data.least.size()]);
-    high = std::min(high, data.most[i % data.most.size()]);
-  }
-  return ends;
 }
 
 }  // namespace
@@ -300,16 +284,18 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
   for (std::size_t k = 0; k < set.layers.size(); ++k) {
     delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.units(k));
   }
-  const bool chain = box_alone(set) && refuses_linear(network, set).empty();
+  const bool chain = refuses_exact(network, set).empty();
   const Index blocks = (data.size() + block_images - 1) / block_images;
   // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
   tbb::this_task_arena::isolate([&] {
     tbb::parallel_for(Index{0}, blocks, [&](Index b) {
       const Index first = b * block_images;
       const Index count = std::min(block_images, data.size() - first);
+      std::pair<Matrix, Matrix> ends;
+      if (set.input > 0) ends = image_ends(data, first, count, set.input);
       Ascent ascent(slack_network, data.images.middleRows(first, count),
                     {data.labels.begin() + first, data.labels.begin() + first + count}, options,
-                    set.ball == Ball::l2, !chain, image_ends(data, first, count, set.input));
+                    set.ball == Ball::l2, !chain, std::move(ends));
       ascent.run(stream.substream(first_stream + static_cast<std::uint32_t>(b)));
       for (std::size_t k = 0; k < set.layers.size(); ++k) {
         delta.slack[static_cast<std::size_t>(set.layers[k])].middleRows(first, count) = ascent.best()[k];

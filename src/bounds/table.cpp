@@ -19,12 +19,6 @@ constexpr const char* kSound =
     "no network of the set has a larger drop of any pair margin of any image, in exact arithmetic; "
     "computed in double, every product and sum widened by gamma_n";
 
-// Its branching knows one free number a unit, which boxes alone are worth.
-std::string refuses_exact(const Network& network, const ThreatSet& set) {
-  auto why = refuses_box(network, set);
-  return why.empty() ? refuses_linear(network, set) : why;
-}
-
 std::vector<BoundEntry> make_table() {
   std::vector<BoundEntry> table{
       {"norm-product", "products of matrix norms along the layers; one layer, any subset or all", kSound,

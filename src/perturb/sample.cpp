@@ -25,6 +25,20 @@ double ball_scale(double radius, const float* u, Index units, const float* z, In
   return length == 0 ? 0.0 : radius * (1 - 1e-12) / (length * std::max(1.0, size));
 }
 
+std::pair<Matrix, Matrix> image_ends(const Dataset& data, Index first, Index count, double radius) {
+  std::pair<Matrix, Matrix> ends{data.images.middleRows(first, count), data.images.middleRows(first, count)};
+  for (Index i = 0; i < ends.first.size(); ++i) {
+    float& low = ends.first.data()[i];
+    float& high = ends.second.data()[i];
+    low = moved(low, -radius, radius);
+    high = moved(high, radius, radius);
+    if (data.least.size() == 0) continue;
+    low = std::max(low, data.least[i % data.least.size()]);
+    high = std::min(high, data.most[i % data.most.size()]);
+  }
+  return ends;
+}
+
 SampleForward::SampleForward(const Network& network, const SampleDelta& delta)
     : network_(&network), delta_(&delta), layers_(static_cast<std::size_t>(network.layers())) {
   for (const Network::Node& node : network.nodes()) {

@@ -28,8 +28,11 @@ struct ExactWorst {
 /// rounded outward, `attained` the drop of a member of the set. They meet up to `gap`, unless nodes or
 /// seconds run out.
 ///
-/// Scope: chains of dense layers with ReLU between them; linf, relative and box sets; any layers, with and
-/// without biases; images of any sign.
+/// A moving image adds its values as unknowns, and the first layer's units as decisions; a value that may be
+/// of either sign where weights it meets move is one more decision.
+///
+/// Scope: chains of dense layers with ReLU between them; linf, relative and box sets, with a box around the
+/// image or without; any layers, with and without biases; images of any sign.
 /// `start`: members to begin with, one an image; they never change the limits, only how soon they are met.
 ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
                        const ExactOptions& options, const SampleDelta* start = nullptr);
@@ -41,6 +44,8 @@ void polish_worst(const Network& network, const Dataset& data, const ThreatSet& 
                   SampleDelta& delta);
 
 /// `params` as exact_params() has them.
+/// Why `exact` does not apply to this network and set; "" when it does.
+std::string refuses_exact(const Network& network, const ThreatSet& set);
 ExactOptions exact_options(const Params& params);
 std::vector<ParamSpec> exact_params();
 BoundValues exact_bound(const BoundContext& context);

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
+#include <temblor/data/dataset.hpp>
 #include <temblor/network/dense.hpp>
 #include <temblor/network/network.hpp>
 #include <temblor/perturb/perturbation.hpp>
@@ -11,6 +13,10 @@ namespace temblor {
 /// radius / (||z||_2 max(1, ||u||_2)), shrunk by what double arithmetic may lose: scale u_i z_j is a member
 /// of the ball. 0 when z is. u [units], z [inputs].
 double ball_scale(double radius, const float* u, Index units, const float* z, Index inputs);
+
+/// The least and the most that values of images [first, first + count) may be when each moves by at most
+/// `radius` in exact arithmetic, as floats within the range that the dataset states; [count x values].
+std::pair<Matrix, Matrix> image_ends(const Dataset& data, Index first, Index count, double radius);
 
 /// Inference with each image's own weights: the same floats as perturbed_weights(network, delta, sample,
 /// image) and an ordinary forward pass with them, but one column of weights at a time, never a whole layer,

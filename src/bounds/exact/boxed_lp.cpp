@@ -73,8 +73,8 @@ void BoxedLp::set_costs() {
   }
 }
 
-double BoxedLp::reduced_cost(Index column) const {
-  const Index place = place_[static_cast<std::size_t>(column)];
+double BoxedLp::reduced_cost(Index variable) const {
+  const Index place = place_[static_cast<std::size_t>(variable)];
   return place < 0 ? row(rows_)[-1 - place] : 0.0;
 }
 

@@ -28,8 +28,8 @@ class BoxedLp {
   void disturb(double by);
   /// Exchanges a nonbasic column for a row that is basic, when the entry is large enough.
   void crash(Index column, Index row);
-  /// Of a column, in the present basis; 0 when it is basic.
-  double reduced_cost(Index column) const;
+  /// In the present basis; 0 when the variable is basic.
+  double reduced_cost(Index variable) const;
 
   enum class End {
     optimal,

@@ -1,3 +1,4 @@
+#include "image.hpp"
 #include "search.hpp"
 
 #include <algorithm>
@@ -83,21 +84,9 @@ struct Task {
   std::vector<Side> sides;
   Chain chain;
   std::size_t base;  ///< the first hidden layer that moves, or the last one
+  double input;      ///< how far the images move
   const ExactOptions& options;
-  const SampleDelta* start;
 };
-
-/// Slack of the member that image n begins with, by hidden layer; empty where there is none.
-std::vector<VectorD> start_of(const Task& task, Index n) {
-  std::vector<VectorD> slack;
-  if (task.start == nullptr) return slack;
-  for (std::size_t m = 0; m < task.chain.hidden(); ++m) {
-    slack.push_back(VectorD::Zero(task.chain.layers[m].weight.rows()));
-    const Matrix& own = task.start->slack[m];
-    if (own.size() != 0) slack.back() = own.row(n).transpose().cast<double>();
-  }
-  return slack;
-}
 
 /// Results of one image.
 struct Row {
@@ -107,18 +96,42 @@ struct Row {
   std::vector<VectorD> worst;
 };
 
+/// Values of a moving image whose size counts: some weight they meet has a radius.
+std::vector<char> kinks_of(const std::optional<Radius>& radius, Index values) {
+  std::vector<char> kinks(static_cast<std::size_t>(values), 0);
+  if (!radius) return kinks;
+  for (Index j = 0; j < values; ++j) {
+    const double most = radius->weight.size() != 0 ? radius->weight.col(j).maxCoeff() : radius->uniform;
+    kinks[static_cast<std::size_t>(j)] = most > 0 ? 1 : 0;
+  }
+  return kinks;
+}
+
+Members members_of(const Task& task, Index n) {
+  if (task.input > 0) {
+    Ends ends = inner_ends(task.data, n, task.input);
+    return {task.chain, std::move(ends.least), std::move(ends.most)};
+  }
+  return {task.chain, task.base, task.data.images.row(n).transpose().cast<double>()};
+}
+
 class Image {
  public:
   Image(const Task& task, std::vector<Reading> readings, Index n)
       : task_(&task),
+        base_(task.base),
         readings_(std::move(readings)),
-        members_(task.chain, task.base, task.data.images.row(n).transpose().cast<double>()),
-        label_(task.data.labels[static_cast<std::size_t>(n)]) {}
+        members_(members_of(task, n)),
+        label_(task.data.labels[static_cast<std::size_t>(n)]) {
+    if (task.input > 0) move(n);
+  }
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
 
   Row run(const VectorD& nominal, const std::vector<VectorD>* start) {
-    const std::size_t hidden = task_->chain.hidden();
-    for (std::size_t m = task_->base + 2; m < hidden; ++m) tighten(readings_, task_->base, m, limit_pivots);
-    const Relaxation relaxation(readings_, task_->base, hidden - 1);
+    const std::size_t hidden = members_.layers();
+    for (std::size_t m = base_ + 2; m < hidden; ++m) tighten(readings_, base_, m, limit_pivots);
+    const Relaxation relaxation(readings_, base_, hidden - 1);
     const Index classes = nominal.size();
     Row row;
     row.lower.assign(readings_.size(), VectorD::Zero(classes));
@@ -152,7 +165,7 @@ class Image {
         costs.push_back(relaxation.spread(side.margins[label].cost.row(j)));
         constants.push_back(side.margins[label].constant(j));
       }
-      Search search(relaxation, lp, members_, task_->base, nominal(j), options);
+      Search search(relaxation, lp, members_, base_, nominal(j), options);
       std::vector<double> known;
       for (const auto& lower : row.lower) known.push_back(lower(j));
       const Found found = search.run(costs, constants, known, start);
@@ -172,7 +185,28 @@ class Image {
   }
 
  private:
+  /// The image's values come before the hidden layers, as a layer of their own.
+  void move(Index n) {
+    const Interval outer = image_box(task_->data, n, 1, task_->input);
+    const Ends box{outer.lower.row(0).transpose(), outer.upper.row(0).transpose()};
+    image_ = image_base(box, kinks_of(task_->radius.front()->front(), box.least.size()));
+    reach_.resize(readings_.size());
+    for (std::size_t q = 0; q < readings_.size(); ++q) {
+      const auto& radius = task_->radius[q]->front();
+      reach_[q] = *readings_[q].reach;
+      reach_[q].front() = image_reach(image_, box, task_->network.weights(0), radius ? &*radius : nullptr);
+      reach_[q].insert(reach_[q].begin(), Reach{});
+      readings_[q].reach = &reach_[q];
+      readings_[q].limits.insert(readings_[q].limits.begin(), image_.limits);
+      readings_[q].image = &image_;
+    }
+    base_ = 0;
+  }
+
   const Task* task_;
+  std::size_t base_;
+  ImageBase image_;
+  std::vector<std::vector<Reach>> reach_;  ///< by reading, of a moving image
   std::vector<Reading> readings_;
   Members members_;
   std::int32_t label_;
@@ -189,6 +223,7 @@ ExactWorst empty_worst(const Network& network, const Dataset& data, const Threat
   result.values.value = MatrixD::Zero(images, network.classes());
   result.values.attained = result.nodes = result.open = result.values.value;
   result.worst.set = set;
+  if (set.input > 0) result.worst.images = data.images;
   result.worst.slack.resize(static_cast<std::size_t>(network.layers()));
   for (const int m : set.layers) {
     Matrix& slack = result.worst.slack[static_cast<std::size_t>(m)];
@@ -223,12 +258,32 @@ ExactWorst one_layer(const Network& network, const Dataset& data, const ThreatSe
   result.values.attained = none;
   const exact::Chain chain(network, set.radius);
   const auto& layer = chain.layers.front();
+  const Index inputs = layer.weight.cols();
   for (Index n = 0; n < data.size(); ++n) {
     const auto label = data.labels[static_cast<std::size_t>(n)];
-    const VectorD reach = layer.reach(data.images.row(n).transpose().cast<double>().cwiseAbs());
-    for (Index j = 0; j < reach.size(); ++j) {
+    const VectorD image = data.images.row(n).transpose().cast<double>();
+    const exact::Ends ends = exact::inner_ends(data, n, set.input);
+    double lowest = std::numeric_limits<double>::infinity();
+    for (Index j = 0; j < layer.weight.rows(); ++j) {
       if (j == label) continue;
-      result.values.attained(n, j) = (reach(label) + reach(j)) * (1 - gamma64(layer.weight.cols() + 8));
+      const VectorD w = layer.weight.row(label) - layer.weight.row(j);
+      VectorD r = VectorD::Constant(inputs, 2 * layer.uniform);
+      if (layer.radius.size() != 0) r = layer.radius.row(label) + layer.radius.row(j);
+      // w x - r |x| is concave: its least value is at an end.
+      const auto at = [&](Index k, double x) { return w(k) * x - r(k) * std::abs(x); };
+      VectorD seen = image;
+      for (Index k = 0; set.input > 0 && k < inputs; ++k) {
+        seen(k) = at(k, ends.least(k)) <= at(k, ends.most(k)) ? ends.least(k) : ends.most(k);
+      }
+      const double slack = layer.slack(label) + layer.slack(j);
+      const VectorD sizes = layer.weight.row(label).cwiseAbs() + layer.weight.row(j).cwiseAbs();
+      const double drop = w.dot(image - seen) + r.dot(seen.cwiseAbs()) + slack;
+      const double size = sizes.dot((image - seen).cwiseAbs()) + r.dot(seen.cwiseAbs()) + slack;
+      result.values.attained(n, j) = std::max(0.0, drop - 2 * gamma64(inputs + 8) * size);
+      const double margin = w.dot(image) + layer.bias(label) - layer.bias(j) - drop;
+      if (margin >= lowest) continue;
+      lowest = margin;
+      if (set.input > 0) exact::put({seen}, data, n, result.worst);
     }
   }
   return result;
@@ -240,8 +295,8 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
                        const ExactOptions& options, const SampleDelta* start) {
   using namespace exact;
   if (network.layers() == 1) return one_layer(network, data, set, arithmetic);
-  Task task{network, data, {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
-            options, start};
+  Task task{network,   data,   {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
+            set.input, options};
   Float32Boxes boxes;
   if (arithmetic) {
     boxes = float32_boxes(network, set);
@@ -260,7 +315,9 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
     std::vector<std::vector<Interval>> limits;
     MatrixD before_low(count, classes), before_high(count, classes);
     for (std::size_t q = 0; q < task.radius.size(); ++q) {
-      const Enclosures enclosures({network, data, *task.radius[q], q > 0}, first, count, last);
+      Moves moves;
+      moves.input = set.input;
+      const Enclosures enclosures({network, data, *task.radius[q], q > 0, false, moves}, first, count, last);
       limits.push_back(hidden_limits(network, enclosures));
       if (q > 0) continue;
       const Interval& nominal = enclosures.nominal(network.nodes().back().inputs.front());
@@ -286,7 +343,8 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
         }
         const Index at = first + n;
         const auto label = data.labels[static_cast<std::size_t>(at)];
-        const auto begin = start_of(task, at);
+        std::vector<VectorD> begin;
+        if (start != nullptr) begin = taken(*start, task.chain, data, at);
         const Row row = Image(task, std::move(readings), at)
                             .run(before_high.row(n).transpose(), begin.empty() ? nullptr : &begin);
         for (Index j = 0; j < classes; ++j) {
@@ -301,13 +359,7 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
           result.nodes(at, j) = row.nodes(j);
           result.open(at, j) = row.open(j);
         }
-        if (row.worst.empty()) return;
-        for (const int m : set.layers) {
-          const auto at_layer = static_cast<std::size_t>(m);
-          if (at_layer < row.worst.size()) {
-            result.worst.slack[at_layer].row(at) = row.worst[at_layer].transpose().cast<float>();
-          }
-        }
+        if (!row.worst.empty()) put(row.worst, data, at, result.worst);
       });
     });
   }
@@ -320,6 +372,14 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
     }
   }
   return result;
+}
+
+// Its branching knows one free number a unit, which boxes alone are worth; a moving image is a box too.
+std::string refuses_exact(const Network& network, const ThreatSet& set) {
+  ThreatSet still = set;
+  still.input = 0;
+  auto why = refuses_box(network, still);
+  return why.empty() ? refuses_linear(network, set) : why;
 }
 
 BoundValues exact_bound(const BoundContext& context) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <temblor/network/affine_interval.hpp>
+#include <temblor/perturb/project.hpp>
 
 namespace temblor::exact {
 namespace {
@@ -68,13 +69,21 @@ Members::Members(const Chain& chain, std::size_t base, const VectorD& image)
                     gamma * (layer.weight.cwiseAbs() * before_.cwiseAbs() + layer.bias.cwiseAbs());
     before_ = (layer.weight * before_ + layer.bias).unaryExpr(&relu);
   }
-  slack_.resize(chain.hidden());
-  centre_.resize(chain.hidden());
-  reach_.resize(chain.hidden());
-  active_.resize(chain.hidden());
-  for (std::size_t m = 0; m < chain.hidden(); ++m) slack_[m] = VectorD::Zero(chain.layers[m].weight.rows());
+  for (std::size_t m = 0; m < chain.hidden(); ++m) {
+    slack_.push_back(VectorD::Zero(chain.layers[m].weight.rows()));
+  }
+  active_ = centre_ = reach_ = slack_;
   centre_[base] = chain.layers[base].weight * before_ + chain.layers[base].bias;
   reach_[base] = chain.layers[base].reach(before_.cwiseAbs());
+}
+
+Members::Members(const Chain& chain, VectorD least, VectorD most)
+    : chain_(&chain), least_(std::move(least)), most_(std::move(most)), base_(0), last_(chain.hidden()) {
+  slack_.push_back(0.5 * (least_ + most_));
+  for (std::size_t m = 0; m < chain.hidden(); ++m) {
+    slack_.push_back(VectorD::Zero(chain.layers[m].weight.rows()));
+  }
+  active_ = centre_ = reach_ = slack_;
 }
 
 void Members::aim(std::int32_t label, std::int32_t rival) {
@@ -111,10 +120,18 @@ double Members::finish(std::size_t layer, const VectorD& centre, const VectorD& 
       active_[m] = z;
     }
     if (m == last_) return cost_.dot(z) + constant_;
-    const auto& next = chain_->layers[m + 1];
+    const auto& next = into(m + 1);
     c = next.weight * z + next.bias;
     t = next.reach(z);
   }
+}
+
+/// Centre and reach of a layer from the activations before it.
+void Members::enter(std::size_t layer) {
+  const auto& own = into(layer);
+  const VectorD& z = active_[layer - 1];
+  centre_[layer] = own.weight * z + own.bias;
+  reach_[layer] = own.reach(z.cwiseAbs());
 }
 
 double Members::forward(std::size_t from, bool keep) {
@@ -125,19 +142,22 @@ double Members::forward(std::size_t from, bool keep) {
 
 void Members::load(const std::vector<VectorD>& slack) {
   slack_ = slack;
-  margin_ = forward(base_, true);
+  if (image_moves()) {
+    active_[0] = slack_[0] = slack_[0].cwiseMax(least_).cwiseMin(most_);
+    enter(1);
+  }
+  margin_ = forward(first(), true);
 }
 
 double Members::follow(const std::vector<VectorD>& wanted) {
   for (std::size_t m = base_;; ++m) {
-    if (m > base_) {
-      const auto& layer = chain_->layers[m];
-      centre_[m] = layer.weight * active_[m - 1] + layer.bias;
-      reach_[m] = layer.reach(active_[m - 1]);
-    }
+    if (m > base_) enter(m);
     if (m == last_) break;
     const VectorD& goal = wanted[m - base_];
-    active_[m].resize(goal.size());
+    if (m == 0 && image_moves()) {
+      active_[0] = slack_[0] = goal.cwiseMax(least_).cwiseMin(most_);
+      continue;
+    }
     for (Index k = 0; k < goal.size(); ++k) {
       const double t = reach_[m](k);
       const double s = goal(k) <= 1e-12 ? -1 : t > 0 ? (goal(k) - centre_[m](k)) / t : 0;
@@ -153,7 +173,7 @@ double Members::try_end(std::size_t layer, Index unit, double end, bool keep) {
   const double z = relu(centre_[layer](unit) + end * reach_[layer](unit));
   const double by = z - active_[layer](unit);
   if (by == 0) return margin_;
-  const auto& next = chain_->layers[layer + 1];
+  const auto& next = into(layer + 1);
   scratch_centre_ = centre_[layer + 1] + by * next.columns.row(unit).transpose();
   if (next.radius.size() != 0) {
     scratch_reach_ = reach_[layer + 1] + by * next.radius_columns.row(unit).transpose();
@@ -167,10 +187,71 @@ double Members::try_end(std::size_t layer, Index unit, double end, bool keep) {
   return finish(layer + 1, scratch_centre_, scratch_reach_, keep);
 }
 
+/// One value of the image goes elsewhere.
+double Members::try_value(Index value, double x, bool keep) {
+  const double was = active_[0](value);
+  const auto& next = into(1);
+  const double by = std::abs(x) - std::abs(was);
+  scratch_centre_ = centre_[1] + (x - was) * next.columns.row(value).transpose();
+  if (next.radius.size() != 0) {
+    scratch_reach_ = reach_[1] + by * next.radius_columns.row(value).transpose();
+  } else {
+    scratch_reach_ = reach_[1].array() + by * next.uniform;
+  }
+  if (keep) active_[0](value) = slack_[0](value) = x;
+  return finish(1, scratch_centre_, scratch_reach_, keep);
+}
+
+/// Of the margin, at the present member; slack stays.
+VectorD Members::image_gradient() const {
+  VectorD by = cost_;
+  for (std::size_t m = last_; m >= 1; --m) {
+    const auto& layer = into(m);
+    for (Index k = 0; k < by.size(); ++k) by(k) = active_[m](k) > 0 ? by(k) : 0;
+    const VectorD slack = slack_[m].cwiseProduct(by);
+    VectorD size = layer.radius.size() != 0
+                       ? VectorD(layer.radius_columns * slack)
+                       : VectorD::Constant(layer.weight.cols(), layer.uniform * slack.sum());
+    if (m == 1) size = active_[0].unaryExpr([](double x) { return x < 0 ? -1.0 : 1.0; }).cwiseProduct(size);
+    by = layer.columns * by + size;
+  }
+  return by;
+}
+
+/// Moves values of the image to the ends that lower the margin: all at once, then one by one.
+bool Members::polish_image() {
+  const auto lower = [&](double margin) { return margin < margin_ - 1e-9 * (1 + std::abs(margin_)); };
+  bool better = false;
+  while (true) {
+    const VectorD gradient = image_gradient();
+    const std::vector<VectorD> before = slack_;
+    const double margin = margin_;
+    std::vector<VectorD> moved = slack_;
+    for (Index k = 0; k < gradient.size(); ++k) {
+      if (gradient(k) != 0) moved[0](k) = gradient(k) > 0 ? least_(k) : most_(k);
+    }
+    load(moved);
+    if (margin_ < margin - 1e-9 * (1 + std::abs(margin))) {
+      better = true;
+      continue;
+    }
+    load(before);
+    break;
+  }
+  const VectorD gradient = image_gradient();
+  for (Index k = 0; k < gradient.size(); ++k) {
+    const double end = gradient(k) > 0 ? least_(k) : most_(k);
+    if (gradient(k) == 0 || end == active_[0](k) || !lower(try_value(k, end, false))) continue;
+    margin_ = try_value(k, end, true);
+    better = true;
+  }
+  return better;
+}
+
 double Members::polish(int sweeps) {
   for (int sweep = 0; sweep < sweeps; ++sweep) {
-    bool better = false;
-    for (std::size_t m = base_; m < last_; ++m) {
+    bool better = image_moves() && polish_image();
+    for (std::size_t m = first(); m < last_; ++m) {
       for (Index k = 0; k < active_[m].size(); ++k) {
         for (const double end : {-1.0, 1.0}) {
           if (slack_[m](k) == end) continue;
@@ -184,14 +265,15 @@ double Members::polish(int sweeps) {
     }
     if (!better) break;
   }
-  return margin_ = forward(base_, true);
+  if (image_moves()) enter(1);
+  return margin_ = forward(first(), true);
 }
 
 double Members::margin_above() const {
-  VectorD z = before_;
-  VectorD error = before_error_;
-  for (std::size_t m = base_; m <= last_ + 1; ++m) {
-    const auto& layer = chain_->layers[m];
+  VectorD z = image_moves() ? active_[0] : before_;
+  VectorD error = image_moves() ? VectorD(VectorD::Zero(z.size())) : before_error_;
+  for (std::size_t m = first(); m <= last_ + 1; ++m) {
+    const auto& layer = into(m);
     const VectorD size = z.cwiseAbs() + error;
     const double gamma = 2 * gamma64(layer.weight.cols() + 8);
     VectorD most = layer.weight.cwiseAbs() * size + layer.bias.cwiseAbs() + layer.reach(size);
@@ -204,6 +286,42 @@ double Members::margin_above() const {
     z = active_[m];
   }
   return margin_;
+}
+
+std::vector<VectorD> taken(const SampleDelta& delta, const Chain& chain, const Dataset& data, Index n) {
+  std::vector<VectorD> slack;
+  if (delta.set.input > 0) {
+    const Matrix& images = delta.images.size() != 0 ? delta.images : data.images;
+    slack.push_back(images.row(n).transpose().cast<double>());
+  }
+  for (std::size_t m = 0; m < chain.hidden(); ++m) {
+    slack.push_back(VectorD::Zero(chain.layers[m].weight.rows()));
+    const Matrix& own = delta.slack[m];
+    if (own.size() != 0) slack.back() = own.row(n).transpose().cast<double>();
+  }
+  return slack;
+}
+
+void put(const std::vector<VectorD>& slack, const Dataset& data, Index n, SampleDelta& delta) {
+  const std::size_t before = delta.set.input > 0 ? 1 : 0;
+  for (const int layer : delta.set.layers) {
+    const auto m = static_cast<std::size_t>(layer);
+    if (m + before < slack.size()) {
+      delta.slack[m].row(n) = slack[m + before].transpose().cast<float>();
+      continue;
+    }
+    // The logits: the label's goes down, all others up.
+    delta.slack[m].row(n).setOnes();
+    delta.slack[m](n, data.labels[static_cast<std::size_t>(n)]) = -1;
+  }
+  if (before == 0) return;
+  for (Index k = 0; k < data.images.cols(); ++k) {
+    const float base = data.images(n, k);
+    const double by = std::clamp(slack[0](k) - static_cast<double>(base), -delta.set.input, delta.set.input);
+    float& value = delta.images(n, k);
+    value = moved(base, by, delta.set.input);
+    if (data.least.size() != 0) value = std::clamp(value, data.least[k], data.most[k]);
+  }
 }
 
 }  // namespace temblor::exact

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <temblor/bounds/enclosure.hpp>
+#include <temblor/perturb/perturbation.hpp>
 
 namespace temblor::exact {
 
@@ -31,12 +32,16 @@ std::size_t base_layer(const Network& network, const std::vector<std::optional<R
 
 /// Members of the box as one image sees them: a slack s in [-1, 1] a hidden unit (theory, section 4b), kept
 /// as float, and the search for those with a low pair margin f^{yj}. Slack of the last hidden layer and of
-/// the logits is always the best: their signs are known.
+/// the logits is always the best: their signs are known. A moving image counts as hidden layer 0, all others
+/// come one later, and its `slack` and activations are its values.
 class Members {
  public:
   /// Layers before `base` do not move.
   Members(const Chain& chain, std::size_t base, const VectorD& image);
+  /// The image moves between `least` and `most`.
+  Members(const Chain& chain, VectorD least, VectorD most);
   void aim(std::int32_t label, std::int32_t rival);
+  std::size_t layers() const { return last_ + 1; }
 
   /// The member whose activations are as close as can be to wanted(layer)(unit); unit by unit, upward.
   /// Layer by layer one vector, from the base layer on; 0 means off. Returns the pair margin.
@@ -50,15 +55,25 @@ class Members {
   double margin_above() const;
   /// By hidden layer; for the last hidden layer the best signs. Layers that do not move have 0.
   std::vector<VectorD> slack() const { return slack_; }
-  /// Upper limit on the unperturbed pair margin minus the exact one, and on that of any member: rounding.
   void load(const std::vector<VectorD>& slack);
 
  private:
+  bool image_moves() const { return least_.size() != 0; }
+  /// The first layer with a slack that counts.
+  std::size_t first() const { return image_moves() ? 1 : base_; }
+  const Chain::Layer& into(std::size_t layer) const {
+    return chain_->layers[layer - (image_moves() ? 1 : 0)];
+  }
+  void enter(std::size_t layer);
   double finish(std::size_t layer, const VectorD& centre, const VectorD& reach, bool keep);
   double forward(std::size_t from, bool keep);
   double try_end(std::size_t layer, Index unit, double end, bool keep);
+  double try_value(Index value, double x, bool keep);
+  VectorD image_gradient() const;
+  bool polish_image();
 
   const Chain* chain_;
+  VectorD least_, most_;
   std::size_t base_;
   std::size_t last_;  ///< the last hidden layer
   VectorD before_;    ///< activations that enter the base layer
@@ -70,5 +85,11 @@ class Members {
   double margin_ = 0;
   mutable VectorD scratch_centre_, scratch_reach_;
 };
+
+/// Image n's member of a perturbation, as Members has it.
+std::vector<VectorD> taken(const SampleDelta& delta, const Chain& chain, const Dataset& data, Index n);
+/// Writes a member into a perturbation whose slack has the size of the set's layers; values of a moving image
+/// as the nearest floats of the set.
+void put(const std::vector<VectorD>& slack, const Dataset& data, Index n, SampleDelta& delta);
 
 }  // namespace temblor::exact

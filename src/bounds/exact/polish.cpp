@@ -7,6 +7,7 @@
 #include <tbb/task_arena.h>
 
 #include <temblor/bounds/exact.hpp>
+#include <temblor/perturb/sample.hpp>
 
 namespace temblor {
 
@@ -16,15 +17,16 @@ void polish_worst(const Network& network, const Dataset& data, const ThreatSet& 
   if (network.layers() < 2) return;
   const Chain chain(network, set.radius);
   const std::size_t base = base_layer(network, set.radius);
+  const auto members_of = [&](Index n) -> Members {
+    if (set.input == 0) return {chain, base, data.images.row(n).transpose().cast<double>()};
+    const auto [least, most] = image_ends(data, n, 1, set.input);
+    return {chain, least.row(0).transpose().cast<double>(), most.row(0).transpose().cast<double>()};
+  };
   tbb::this_task_arena::isolate([&] {
     tbb::parallel_for(Index{0}, data.size(), [&](Index n) {
       const auto label = data.labels[static_cast<std::size_t>(n)];
-      std::vector<VectorD> start;
-      for (std::size_t m = 0; m < chain.hidden(); ++m) {
-        start.push_back(VectorD::Zero(chain.layers[m].weight.rows()));
-        if (delta.slack[m].size() != 0) start.back() = delta.slack[m].row(n).transpose().cast<double>();
-      }
-      Members members(chain, base, data.images.row(n).transpose().cast<double>());
+      const std::vector<VectorD> start = taken(delta, chain, data, n);
+      Members members = members_of(n);
       std::vector<std::pair<double, std::int32_t>> order;
       for (std::int32_t j = 0; j < network.classes(); ++j) {
         if (j == label) continue;
@@ -43,16 +45,7 @@ void polish_worst(const Network& network, const Dataset& data, const ThreatSet& 
         lowest = members.margin();
         best = members.slack();
       }
-      if (best.empty()) return;
-      for (const int layer : set.layers) {
-        const auto m = static_cast<std::size_t>(layer);
-        if (m < chain.hidden()) {
-          delta.slack[m].row(n) = best[m].transpose().cast<float>();
-        } else {
-          delta.slack[m].row(n).setOnes();
-          delta.slack[m](n, label) = -1;
-        }
-      }
+      if (!best.empty()) put(best, data, n, delta);
     });
   });
 }

@@ -31,7 +31,7 @@ bool is_unstable(const std::vector<Reading>& readings, std::size_t layer, Index 
 }  // namespace
 
 Relaxation::Relaxation(const std::vector<Reading>& readings, std::size_t base, std::size_t top)
-    : base_(base), top_(top) {
+    : base_(base), top_(top), image_(readings.front().image) {
   Index columns = 0;
   Index rows = 0;
   for (std::size_t layer = base; layer <= top; ++layer) {
@@ -49,6 +49,18 @@ Relaxation::Relaxation(const std::vector<Reading>& readings, std::size_t base, s
       }
       ++columns;
     }
+    if (layer > base || image_ == nullptr) continue;
+    const auto& places = column_of_.back();
+    const std::size_t values = places.size() - image_->split.size();
+    for (std::size_t k = 0; k < image_->split.size(); ++k) {
+      Unit unit{base, image_->split[k], places[static_cast<std::size_t>(image_->split[k])]};
+      unit.gate = places[values + k];
+      unit.chord = rows++;
+      units_.push_back(unit);
+    }
+  }
+  for (Unit& unit : units_) {
+    if (unit.above >= 0) unit.gate = columns + unit.above;
   }
   for (const Reading& reading : readings) {
     Program program;
@@ -65,6 +77,15 @@ Relaxation::Relaxation(const std::vector<Reading>& readings, std::size_t base, s
     }
     program.column_size = program.upper.head(columns);
     for (const Unit& unit : units_) {
+      if (unit.above < 0) {
+        const double u = program.upper(unit.column);
+        const double most = program.upper(unit.gate);
+        program.rows(unit.chord, unit.column) = 1;
+        program.rows(unit.chord, unit.gate) = below(u / most, u / most);
+        program.upper(columns + unit.chord) = u;
+        program.above.push_back({0, most});
+        continue;
+      }
       const Reach& reach = (*reading.reach)[unit.layer];
       const Limits& limits = reading.limits[unit.layer];
       const double l = limits.lower(unit.unit);
@@ -136,6 +157,14 @@ VectorD Relaxation::backward(const VectorD& cost) const {
   for (std::size_t k = units_.size(); k-- > 0;) {
     const Unit& unit = units_[k];
     const double v = left(unit.column);
+    if (unit.above < 0) {
+      const double other = left(unit.gate) / program.rows(unit.chord, unit.gate);
+      if (std::min(v, other) < 0) {
+        y(unit.chord) = std::min(v, other);
+        left -= y(unit.chord) * program.rows.row(unit.chord).transpose();
+      }
+      continue;
+    }
     if (v == 0) continue;
     Index row = unit.chord >= 0 ? unit.chord : unit.above;
     if (v > 0) {
@@ -158,6 +187,7 @@ BoxedLp Relaxation::start(const VectorD& cost) const {
   lp.objective(cost);
   for (std::size_t k = units_.size(); k-- > 0;) {
     const Unit& unit = units_[k];
+    if (unit.above < 0) continue;
     const double v = lp.reduced_cost(unit.column);
     if (v < 0) {
       lp.crash(unit.column, unit.chord >= 0 ? unit.chord : unit.above);

@@ -35,15 +35,14 @@ void Search::set(std::size_t unit, State state) {
   if (state_[unit] == state) return;
   state_[unit] = state;
   const Unit& at = relaxation_->units()[unit];
-  const Index row = lp_->columns() + at.above;
   for (std::size_t q = 0; q < lower_.size(); ++q) {
     const Program& program = relaxation_->programs()[q];
     upper_[q](at.column) = state == State::off ? 0 : program.upper(at.column);
     lower_[q](at.column) = state == State::off ? 0 : program.lower(at.column);
-    upper_[q](row) = state == State::on ? program.above[unit].on : program.above[unit].open;
+    upper_[q](at.gate) = state == State::on ? program.above[unit].on : program.above[unit].open;
   }
   lp_->bound(at.column, lower_[0](at.column), upper_[0](at.column));
-  lp_->bound(row, lower_[0](row), upper_[0](row));
+  lp_->bound(at.gate, lower_[0](at.gate), upper_[0](at.gate));
 }
 
 void Search::go_to(Index node) {
@@ -55,14 +54,22 @@ void Search::go_to(Index node) {
   for (std::size_t k = 0; k < wanted.size(); ++k) set(k, wanted[k]);
 }
 
-/// Activations of the program's solution, layer by layer from the base layer on.
+/// Activations of the program's solution, layer by layer from the base layer on; of a moving image its
+/// values.
 std::vector<VectorD> Search::solution() const {
-  std::vector<VectorD> active(members_->slack().size() - base_);
+  std::vector<VectorD> active(members_->layers() - base_);
   for (std::size_t m = 0; m < active.size(); ++m) {
-    active[m] = VectorD::Zero(members_->slack()[base_ + m].size());
+    active[m] = VectorD::Zero(members_->active(base_ + m).size());
     for (Index k = 0; k < active[m].size(); ++k) {
       const Index column = relaxation_->column(base_ + m, k);
       if (column >= 0) active[m](k) = lp_->value(column);
+    }
+  }
+  if (const ImageBase* image = relaxation_->image(); image != nullptr) {
+    active[0] += image->offset;
+    for (std::size_t k = 0; k < image->split.size(); ++k) {
+      const Index second = image->offset.size() + static_cast<Index>(k);
+      active[0](image->split[k]) -= lp_->value(relaxation_->column(base_, second));
     }
   }
   return active;
@@ -88,7 +95,7 @@ void Search::descend(Found& found, double constant) {
   const auto& units = relaxation_->units();
   members_->load(found.slack);
   for (std::size_t k = 0; k < units.size(); ++k) {
-    if (units[k].chord < 0) continue;
+    if (!units[k].open()) continue;
     set(k, members_->active(units[k].layer)(units[k].unit) > 0 ? State::on : State::off);
   }
   // Whether the program at hand has a better member; then it is kept.
@@ -104,11 +111,14 @@ void Search::descend(Found& found, double constant) {
   better();
   for (int round = 0; round < 20; ++round) {
     lp_->solve(infinity, most_pivots);
-    lp_->duals(scratch_);
     std::vector<std::pair<double, std::size_t>> held;
     for (std::size_t k = 0; k < units.size(); ++k) {
-      if (units[k].chord < 0) continue;
-      const double pull = state_[k] == State::on ? -scratch_(units[k].above) : scratch_(units[k].below);
+      if (!units[k].open()) continue;
+      double pull = -lp_->reduced_cost(units[k].gate);
+      if (state_[k] != State::on) {
+        pull = units[k].below < 0 ? -lp_->reduced_cost(units[k].column)
+                                  : lp_->reduced_cost(lp_->columns() + units[k].below);
+      }
       if (pull > 0 && lp_->value(units[k].column) < off_by) held.emplace_back(-pull, k);
     }
     std::sort(held.begin(), held.end());
@@ -132,14 +142,13 @@ Search::Choice Search::choose(double room) {
   double best = -1;
   for (std::size_t k = 0; k < state_.size(); ++k) {
     const Unit& unit = relaxation_->units()[k];
-    if (unit.chord < 0 || state_[k] != State::free) continue;
+    if (!unit.open() || state_[k] != State::free) continue;
     const Program& program = relaxation_->programs().front();
-    const Index row = lp_->columns() + unit.above;
     const double on = program.above[k].on;
-    const double excess = std::min(lp_->value(unit.column), lp_->value(row) - on);
+    const double excess = std::min(lp_->value(unit.column), lp_->value(unit.gate) - on);
     if (excess <= off_by) continue;
     const double off = std::min(room, lp_->penalty(unit.column, 0, 0));
-    const double active = std::min(room, lp_->penalty(row, program.lower(row), on));
+    const double active = std::min(room, lp_->penalty(unit.gate, program.lower(unit.gate), on));
     const double score = std::max(off, 1e-7 * room) * std::max(active, 1e-7 * room) + 1e-12 * excess;
     if (score > best) {
       best = score;
@@ -219,7 +228,7 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
     }
     Choice choice = choose(room);
     for (std::size_t k = 0; k < state_.size() && choice.unit < 0 && end != BoxedLp::End::optimal; ++k) {
-      const bool undecided = state_[k] == State::free && relaxation_->units()[k].chord >= 0;
+      const bool undecided = state_[k] == State::free && relaxation_->units()[k].open();
       if (undecided) choice.unit = static_cast<Index>(k);
     }
     if (choice.unit < 0) {

@@ -65,7 +65,6 @@ class Search {
   std::vector<State> state_;
   std::vector<VectorD> lower_, upper_;  ///< limits of the programs at the node at hand
   std::vector<Node> tree_;
-  VectorD scratch_;
 };
 
 }  // namespace temblor::exact
