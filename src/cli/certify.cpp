@@ -89,6 +89,7 @@ std::optional<CertifyAttack> attack_on(const AttackEntry& entry, std::map<std::s
   choose("scope", "sample");
   if (!choose("ball", to_text(set.ball)) && set.ball != Ball::linf) return std::nullopt;
   choose("biases", set.biases ? "true" : "false");
+  if (set.input > 0 && !choose("input-eps", to_text(set.input))) return std::nullopt;
   return CertifyAttack{&entry, Params("attack '" + entry.name + "'", entry.params, given)};
 }
 
@@ -211,7 +212,7 @@ int run_certify(const Arguments& arguments, const Streams& streams) {
     const auto given = texts.attacks.find(name);
     const auto attack = attack_on(
         entry, given == texts.attacks.end() ? std::map<std::string, std::string>{} : given->second, first);
-    // What the attack's parameters cannot say (moving images, for example) shows in the set it makes.
+    // What the attack's parameters cannot say (rounding, for example) shows in the set it makes.
     const auto searches = [&] {
       return attack && make_attack(entry, {stored.network, data, format, request.layers.front(),
                                            request.severities.front(), attack->params, &stored})

@@ -145,8 +145,8 @@ TEST_CASE("certify: without attacks, radii or float32 part") {
 
 TEST_CASE("certify: sets that no attack searches are certified by bounds alone") {
   const Files files;
-  for (const auto& more : std::vector<std::vector<std::string>>{
-           {"--ball", "k-weights", "--weights", "2"}, {"--input-eps", "1e-3"}, {"--ball", "l2-row"}}) {
+  for (const auto& more : std::vector<std::vector<std::string>>{{"--ball", "k-weights", "--weights", "2"},
+                                                                {"--ball", "l2-row"}}) {
     std::vector<std::string> words{"--eps", "1e-3,1e-2", "-b", "interval,exact", "--json", "-o", files.out};
     words.insert(words.end(), more.begin(), more.end());
     const auto outcome = run_program(files.words(words));
@@ -160,6 +160,32 @@ TEST_CASE("certify: sets that no attack searches are certified by bounds alone")
     CHECK_FALSE(result.file().read_strings("/certifiers/refused")[1].empty());
     CHECK(run_program({"export", files.out, "-t", "radii"}).code == 0);
   }
+}
+
+TEST_CASE("certify: with moving images bounds and attack take the same set") {
+  const Files files;
+  const auto outcome =
+      run_program(files.words({"--eps", "1e-3,1e-2", "--input-eps", "1e-3", "-b", "linear,exact", "--set",
+                               "weight-pgd.steps=20", "--no-radius", "--json", "-o", files.out}));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.err.empty());
+  const auto tables = json::parse(outcome.out);
+  REQUIRE(tables["accuracy"].size() == 4);
+  const ResultFile result(files.out);
+  CHECK(result.file().read_strings("/certifiers/refused") == std::vector<std::string>{"", ""});
+  CHECK(result.threats().front().key == "linf eps=0.001 layers=all biases=false input=0.001");
+  const auto reached = result.file().read<double>("/attacked/drop");
+  const auto drop = result.file().read<double>("/certificates/drop");
+  REQUIRE(drop.size() == 2 * 2 * 30);
+  REQUIRE(reached.size() == 2 * 30);
+  double tightest = 0;
+  for (std::size_t k = 0; k < reached.size(); ++k) {
+    CHECK(reached[k] <= drop[60 + k] + 1e-5);
+    CHECK(drop[60 + k] <= drop[k] + 1e-5);
+    tightest = std::max(tightest, reached[k] / drop[60 + k]);
+  }
+  CHECK(tightest > 0.99);
 }
 
 TEST_CASE("certify: what it refuses") {
