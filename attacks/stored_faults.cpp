@@ -1,5 +1,7 @@
 #include "stored_faults.hpp"
 
+#include "codes.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -10,20 +12,6 @@
 
 namespace temblor {
 namespace {
-
-std::vector<Encoded> encode_again(const AttackContext& context) {
-  std::vector<Encoded> codes;
-  for (int layer = 0; layer < context.network.layers(); ++layer) {
-    const auto& weights = context.network.weights(layer);
-    codes.push_back(encode(weights, context.format));
-    for (std::size_t i = 0; i < codes.back().codes.size(); ++i) {
-      ensure(std::bit_cast<std::uint32_t>(codes.back().decode(i)) ==
-                 std::bit_cast<std::uint32_t>(weights.weight.data()[i]),
-             "the network's weights are decoded codes of format " + context.format.name);
-    }
-  }
-  return codes;
-}
 
 template <class T>
 std::string joined(const std::vector<T>& numbers) {
@@ -161,14 +149,8 @@ StoredFaults::StoredFaults(const AttackContext& context)
     : network_(context.network),
       layers_(context.layers),
       format_(context.format),
-      severity_(context.severity) {
-  if (context.stored == nullptr) {
-    own_codes_ = encode_again(context);
-  } else {
-    ensure(context.stored->format == &context.format, "the stored codes are of the point's format");
-  }
-  codes_ = context.stored == nullptr ? &own_codes_ : &context.stored->codes;
-}
+      severity_(context.severity),
+      codes_(stored_codes(context, own_codes_)) {}
 
 std::vector<WordGrid> StoredFaults::code_grids() const {
   std::vector<WordGrid> grids;

@@ -29,9 +29,18 @@ void check_complete(const AttackEntry& entry) {
 const std::vector<AttackEntry>& attack_table() {
   static const std::vector<AttackEntry> table = [] {
     std::vector<AttackEntry> entries = {
-        weight_pgd_entry(), bit_flip_entry(), stuck_at_entry(),  asymmetric_entry(),
-        burst_entry(),      word_entry(),     memory_entry(),    quantization_noise_entry(),
-        gaussian_entry(),   exact_entry(),    k_weights_entry(),
+        weight_pgd_entry(),
+        k_weights_entry(),
+        exact_entry(),
+        gaussian_entry(),
+        quantization_noise_entry(),
+        progressive_bit_search_entry(),
+        bit_flip_entry(),
+        stuck_at_entry(),
+        asymmetric_entry(),
+        burst_entry(),
+        word_entry(),
+        memory_entry(),
     };
     std::set<std::string> names;
     for (const auto& entry : entries) {

@@ -12,6 +12,7 @@ AttackEntry asymmetric_entry();
 AttackEntry burst_entry();
 AttackEntry word_entry();
 AttackEntry memory_entry();
+AttackEntry progressive_bit_search_entry();
 AttackEntry quantization_noise_entry();
 AttackEntry gaussian_entry();
 AttackEntry exact_entry();

@@ -118,6 +118,12 @@ Replay replay(const ReplayRequest& request) {
   replayed.per_sample = run.per_sample;
   replayed.sample = request.sample.value_or(run.row.worst_sample);
   replayed.drop = samples.drop[static_cast<std::size_t>(replayed.sample)];
+  if (const auto* search = dynamic_cast<const FlipSearch*>(attack.get())) {
+    replayed.log = search->search(Stream(
+        plan.spec.seed, {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(request.trial), 0}));
+  }
+  replayed.format = plan.bases[point.base].format;
+  for (int layer = 0; layer < base.layers(); ++layer) replayed.layers.push_back(base.layer_name(layer));
   replayed.broken = perturbed_network(plan, base, run.perturbation, replayed.sample);
   const auto* samples_delta = std::get_if<SampleDelta>(&run.perturbation.delta);
   if (samples_delta != nullptr && samples_delta->images.size() > 0) {

@@ -1,4 +1,7 @@
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <fstream>
 #include <ostream>
 
 #include <temblor/base/error.hpp>
@@ -31,6 +34,59 @@ Table comparison(const Replay& replayed) {
   return table;
 }
 
+/// The search's flips in its order; row 0 is the faultless network.
+Table flip_table(const Replay& replayed) {
+  const FlipLog& log = *replayed.log;
+  Table table;
+  table.columns = {{"flip"},  {"layer"},   {"index"},    {"bit"},   {"field"},  {"before"},
+                   {"after"}, {"loss", 6}, {"accuracy"}, {"moved"}, {"success"}};
+  const auto share = [](std::int64_t part, std::int64_t whole) -> Cell {
+    if (whole == 0) return std::monostate{};
+    return static_cast<double>(part) / static_cast<double>(whole);
+  };
+  const auto add = [&](const BitFault* flip, const FlipEffect& effect) {
+    std::vector<Cell> cells(table.columns.size());
+    cells[0] = static_cast<std::int64_t>(table.rows.size());
+    if (flip != nullptr) {
+      cells[1] = replayed.layers.at(flip->layer);
+      cells[2] = std::int64_t{flip->index};
+      cells[3] = std::int64_t{flip->bit};
+      cells[4] = field_of(*replayed.format, static_cast<int>(flip->bit));
+      cells[5] = std::int64_t{flip->before};
+      cells[6] = std::int64_t{flip->after};
+    }
+    cells[7] = effect.loss;
+    cells[8] = share(effect.correct, log.images);
+    cells[9] = effect.hits;
+    cells[10] = share(effect.hits, log.attacked);
+    table.add(std::move(cells));
+  };
+  add(nullptr, log.clean);
+  for (const auto& [flip, effect] : log.steps) add(&flip, effect);
+  return table;
+}
+
+void print_search(const Replay& replayed, const Streams& streams) {
+  const FlipLog& log = *replayed.log;
+  streams.out << "search: " << log.steps.size() << " flips, ended by " << log.stop << "; accuracy on "
+              << log.images << " images, success on " << log.attacked << " (moved: how many)\n";
+  write_text(streams.out, flip_table(replayed));
+}
+
+void write_search(const Replay& replayed, const std::string& path) {
+  if (!replayed.log) {
+    usage_error("cannot write '" + path + "'", "the trial has no log of flips",
+                "leave --log out: attacks that search for flips one by one have one");
+  }
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  write(out, flip_table(replayed), path.ends_with(".json") ? TableFormat::json : TableFormat::csv);
+  out.close();
+  if (!out) {
+    input_error("cannot write '" + path + "'", std::strerror(errno),
+                "make room, or give another place with --log");
+  }
+}
+
 int run_replay(const Arguments& arguments, const Streams& streams) {
   ReplayRequest request;
   request.file = arguments.positional("FILE").value();
@@ -41,6 +97,11 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
   request.directory = arguments.text("data-dir");
   const auto output = arguments.text("output");
   if (output) check_output(*output, "temblor-network", {request.file, request.network.value_or("")});
+  const auto log = arguments.text("log");
+  if (log && is_hdf5(*log)) {
+    input_error("cannot write '" + *log + "'", "it exists and is an HDF5 file",
+                "name another file, or remove it first");
+  }
   const auto replayed = replay(request);
   if (output) check_not_input(*output, {replayed.network});
 
@@ -51,6 +112,11 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
   if (replayed.sample >= 0) {
     streams.out << "sample " << replayed.sample << ": margin drop " << to_text(replayed.drop)
                 << (replayed.per_sample ? ", from a perturbation of its own" : "") << "\n";
+  }
+  if (replayed.log) print_search(replayed, streams);
+  if (log) {
+    write_search(replayed, *log);
+    streams.out << "log of flips: " << *log << "\n";
   }
   if (output) {
     if (!replayed.broken) {
@@ -85,6 +151,12 @@ Subcommand replay_command() {
       "looked for where "
       "they were, and the network also beside the result file.\n"
       "\n"
+      "Of attacks that search for flips one by one (progressive-bit-search) the log is printed too: every "
+      "flip in "
+      "the order of the search with the words before and after, and what the search's images do then; --log "
+      "writes "
+      "it.\n"
+      "\n"
       "-o writes the perturbed network. A per-sample attack has one for every image: --sample chooses it. "
       "Where the attack moves the image as well, the dataset moved_image of that file holds it, scaled.";
   command.examples = {"temblor replay out.h5 --point 2 --trial 0",
@@ -96,6 +168,7 @@ Subcommand replay_command() {
       {.name = "sample", .value = "N", .help = "row of /samples (default: the trial's worst)"},
       {.name = "network", .value = "FILE", .help = "where the campaign's network is now"},
       {.name = "data-dir", .value = "DIR", .help = "where the campaign's dataset is now"},
+      {.name = "log", .value = "FILE", .help = "write the log of flips: JSON for a name in .json, else CSV"},
       {.name = "output", .value = "FILE", .help = "write the perturbed network", .letter = 'o'},
   };
   command.run = run_replay;

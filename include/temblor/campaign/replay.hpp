@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include <temblor/attacks/flip_search.hpp>
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/network/network.hpp>
 
@@ -29,7 +31,10 @@ struct Replay {
   double drop = 0;           ///< margin drop of that image
   bool per_sample = false;
   std::optional<Network> broken;  ///< the perturbed network (for per-sample attacks the one that image sees)
-  std::optional<Matrix> image;    ///< [1 x values], scaled: the moved image, where the attack moves it
+  std::optional<FlipLog> log;     ///< of attacks that search for flips one by one
+  std::vector<std::string> layers;  ///< names of the weighted layers
+  const Format* format = nullptr;   ///< stored format of the weights
+  std::optional<Matrix> image;      ///< [1 x values], scaled: the moved image, where the attack moves it
 };
 
 /// Rebuilds one trial from the result file alone and its inputs. Bad-input errors name the file that changed
