@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build pkg-config git ca-certificates
   libeigen3-dev libtbb-dev libboost-program-options-dev libboost-math-dev libhdf5-dev librandom123-dev
-  libtomlplusplus-dev nlohmann-json3-dev libssl-dev zlib1g-dev
+  libtomlplusplus-dev nlohmann-json3-dev libssl-dev zlib1g-dev libonnx-dev libprotobuf-dev
   catch2 python3-h5py hdf5-tools # for the tests
   coinor-cbc                     # the oracle of the exact bound, for the tests
   dataset-fashion-mnist          # the data of the demo

@@ -41,6 +41,7 @@ std::vector<Subcommand> checked(std::vector<Subcommand> table) {
 const std::vector<Subcommand>& subcommand_table() {
   static const std::vector<Subcommand> table = checked({
       train_command(),
+      import_command(),
       quantize_command(),
       inspect_command(),
       eval_command(),

@@ -16,6 +16,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/network/onnx.hpp>
 
 namespace temblor {
 
@@ -222,6 +223,10 @@ void write_all(const Network& network, const std::string& path, const Provenance
   file.close();
 }
 
+bool is_onnx(const std::string& path) {
+  return std::filesystem::path(path).extension() == ".onnx";
+}
+
 }  // namespace
 
 void save_network(const Network& network, const std::string& path, const Provenance& provenance) {
@@ -229,7 +234,7 @@ void save_network(const Network& network, const std::string& path, const Provena
   // was.
   const std::string temporary = path + ".tmp" + std::to_string(::getpid());
   try {
-    write_all(network, temporary, provenance);
+    is_onnx(path) ? export_onnx(network, temporary, provenance) : write_all(network, temporary, provenance);
     if (std::rename(temporary.c_str(), path.c_str()) != 0) {
       input_error("cannot write '" + path + "'", std::strerror(errno), "check the path and the permissions");
     }
@@ -240,6 +245,9 @@ void save_network(const Network& network, const std::string& path, const Provena
 }
 
 Network load_network(const std::string& path) {
+  if (is_onnx(path)) {
+    input_error("'" + path + "'", "it is an ONNX model", "make a network of it: temblor import " + path);
+  }
   const hdf5::File file = hdf5::File::open(path, hdf5::File::Mode::read);
   hdf5::check_stamp(file, filetype, major_version);
   const Shape input = read_shape(file);

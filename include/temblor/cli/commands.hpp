@@ -6,6 +6,7 @@
 namespace temblor::cli {
 
 Subcommand train_command();
+Subcommand import_command();
 Subcommand quantize_command();
 Subcommand inspect_command();
 Subcommand eval_command();

@@ -23,9 +23,11 @@ namespace temblor {
 /// How a network came to be, as (name, text) pairs.
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 
-/// `provenance` becomes text attributes of the group /provenance, which is left out when there is none.
+/// `provenance` becomes text attributes of the group /provenance, which is left out when there is none. A
+/// path that ends in .onnx gets an ONNX model (export_onnx).
 void save_network(const Network& network, const std::string& path, const Provenance& provenance = {});
-/// Bad-input error naming file and object for anything missing, misshapen, misspelt, NaN or infinite.
+/// Bad-input error naming file and object for anything missing, misshapen, misspelt, NaN or infinite, and
+/// for ONNX models, which import_onnx reads.
 Network load_network(const std::string& path);
 
 }  // namespace temblor

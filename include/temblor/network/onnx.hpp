@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <temblor/network/network.hpp>
+
+namespace temblor {
+
+/// What an ONNX file does not say, or says otherwise than wanted.
+struct OnnxOptions {
+  std::optional<InputScaling>
+      scaling{};                 ///< default: the file's own (as export_onnx notes it), else 1/255, 0, 1
+  std::optional<Shape> input{};  ///< shape of one image, where the file leaves sizes open
+};
+
+struct OnnxNetwork {
+  Network network;
+  std::vector<std::string> notes;  ///< what was folded or left out, one sentence each
+};
+
+/// Reads a feed-forward classifier from an ONNX file (opsets 7 to 17): Gemm, MatMul with Add, Relu, Sigmoid,
+/// Tanh, BatchNormalization behind a dense layer (folded), Flatten and what reshapes without moving values,
+/// Identity, Dropout (as in inference), a Softmax at the end (left out: margins are of logits); constants are
+/// folded. The first size of the input is the batch. Weights are taken bit for bit unless a note says that
+/// something was folded into them. Bad-input error naming file and node for anything else, and for tensors
+/// that are missing, misshapen, not finite, or kept outside the file's folder.
+OnnxNetwork import_onnx(const std::string& path, const OnnxOptions& options = {});
+
+/// Writes an ONNX file (opset 13): Gemm, Relu, Sigmoid, Tanh, Flatten, weights bit for bit, the first size of
+/// the input left open. Input scaling and `properties` become metadata. Bad-input error for networks with
+/// stored codes, which would lose them.
+void export_onnx(const Network& network, const std::string& path,
+                 const std::vector<std::pair<std::string, std::string>>& properties = {});
+
+}  // namespace temblor
