@@ -49,9 +49,9 @@ class UnitFaults : public StoredFaults {
 };
 
 /// Whole codes replaced.
-class CodeFaults : public StoredFaults {
+class WholeCodes : public StoredFaults {
  public:
-  explicit CodeFaults(const AttackContext& context)
+  explicit WholeCodes(const AttackContext& context)
       : StoredFaults(context),
         draw_(draw_of(context.params)),
         value_(context.params.text("value")),
@@ -128,7 +128,7 @@ AttackEntry word_entry() {
                   .choices = {"code", "memory"}},
                  value_param("what a faulty word holds", values())},
       .make = [](const AttackContext& context) -> std::unique_ptr<Attack> {
-        if (context.params.text("unit") == "code") return std::make_unique<CodeFaults>(context);
+        if (context.params.text("unit") == "code") return std::make_unique<WholeCodes>(context);
         return std::make_unique<UnitFaults>(context, "word", "word", "words");
       },
   };
