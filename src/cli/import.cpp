@@ -95,8 +95,7 @@ Subcommand import_command() {
           "when "
           "the output's name ends in .onnx; there scale, mean and std are noted and read again here.",
       .examples = {"temblor import mlp.onnx -o net.h5",
-                   "temblor import mlp.onnx --mean 0.2860 --std 0.3530 -o net.h5",
-                   "temblor replay result.h5 --point 0 --trial 3 -o broken.onnx"},
+                   "temblor import mlp.onnx --mean 0.2860 --std 0.3530 -o net.h5"},
       .positionals = {{.name = "MODEL", .help = "ONNX model"}},
       .options =
           {{.name = "output",

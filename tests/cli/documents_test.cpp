@@ -78,7 +78,7 @@ TEST_CASE("the spec in docs/spec.md is one the program takes") {
   const auto spec =
       parse_spec(document.substr(begin, document.find("```\n", begin) - begin), "docs/spec.md", "");
   CHECK_NOTHROW(check_complete(spec));
-  REQUIRE(spec.attacks.size() == 2);
+  REQUIRE(spec.attacks.size() == 3);
   CHECK(spec.attacks[0].severity.size() == 5);
   CHECK(spec.attacks[0].layers.size() == 3);
   CHECK(spec.bounds.size() == 2);

@@ -70,7 +70,7 @@ TEST_CASE("list attacks tells parameters with range, default and unit, and what 
     CHECK_FALSE(parsed[i]["severity"].empty());
   }
   const auto text = run_line("list attacks bit-flip").out;
-  CHECK_THAT(text, Catch::Contains("ber | count"));
+  CHECK_THAT(text, Catch::Contains("ber | nested | count"));
   CHECK_THAT(text, Catch::Contains("mode=count"));
   const auto fields = nlohmann::json::parse(run_line("list formats bf16 --json").out)[0]["fields"];
   CHECK(fields[1] == nlohmann::json{{"name", "exponent"}, {"bits", 8}, {"range", {7, 14}}});

@@ -168,11 +168,11 @@ TEST_CASE("bounds hold for clipped weights, and claim nothing of repaired codes"
                               "none,secded-72-64", "--bound", "linear"})
               .code == 0);
   const ResultFile ecc(campaign.file("ecc.h5"));
-  CHECK(ecc.points()[1].threat == ecc.points()[0].threat);
-  CHECK(ecc.threats()[static_cast<std::size_t>(ecc.points()[2].threat)].key.find("secded-72-64") !=
+  REQUIRE(ecc.points().size() == 2);
+  CHECK(ecc.threats()[static_cast<std::size_t>(ecc.points()[1].threat)].key.find("secded-72-64") !=
         std::string::npos);
-  CHECK(ecc.checks().size() == 2);
-  for (const auto& check : ecc.checks()) CHECK(check.point < 2);
+  REQUIRE(ecc.checks().size() == 1);
+  CHECK(ecc.checks()[0].point == 0);
 }
 
 TEST_CASE("protections are compared in tables, and the Pareto list keeps the best") {

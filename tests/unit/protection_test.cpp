@@ -216,9 +216,10 @@ TEST_CASE("gradient importance is the gradient of the mean cross-entropy, by dif
       weights.weight.data()[index] += by;
       return loss(network.with(layer, std::move(weights)));
     };
-    const double slope = (moved(1e-2F) - moved(-1e-2F)) / 2e-2;
+    // A step small enough for no ReLU to switch.
+    const double slope = (moved(1e-4F) - moved(-1e-4F)) / 2e-4;
     CHECK(scores[static_cast<std::size_t>(layer)][static_cast<std::size_t>(index)] ==
-          Approx(std::fabs(slope)).epsilon(0.02).margin(2e-4));
+          Approx(std::fabs(slope)).epsilon(0.02).margin(2e-3));
   }
 }
 
@@ -258,7 +259,10 @@ TEST_CASE("clipping holds weights within the range of their layer") {
 
 TEST_CASE("bits that all codes of a layer share are never wrong") {
   // Weights below 2 have no highest exponent bit (30), and their signs differ (31).
-  const Bench bench("fp32");
+  Bench bench("fp32");
+  Weights halves = bench.stored.network.weights(0);
+  halves.weight *= 0.5F;
+  bench.stored = store(bench.stored.network.with(0, halves), find_format("fp32"));
   REQUIRE(bench.stored.network.weights(0).weight.cwiseAbs().maxCoeff() < 2);
   const auto met = meet(bench, "fixed-bits", {{0, 3, 30}, {0, 4, 30}, {0, 4, 31}, {0, 5, 31}});
   CHECK(met.counts.corrected == 1);
