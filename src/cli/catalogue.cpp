@@ -6,6 +6,7 @@
 #include <temblor/attacks/attack.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/bounds/bound.hpp>
+#include <temblor/campaign/voltage.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/network/layer.hpp>
@@ -66,6 +67,8 @@ Json severities(const AttackEntry& entry) {
   const auto add = [&](const std::map<std::string, std::string>& given, const std::string& when) {
     const auto quantity = entry.quantity(Params("attack '" + entry.name + "'", entry.params, given));
     if (seen.insert(quantity.name).second) all.push_back(quantity_json(quantity, when));
+    const auto volts = volts_quantity();
+    if (quantity.rate && seen.insert(volts.name).second) all.push_back(quantity_json(volts, when));
   };
   add({}, "");
   for (const auto& spec : entry.params) {

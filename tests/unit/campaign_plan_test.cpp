@@ -82,6 +82,17 @@ TEST_CASE("the id tells campaigns apart by what decides results, and by nothing 
   changed([](Spec& spec) { spec.attacks[0].layers.pop_back(); });
   changed([](Spec& spec) { spec.attacks[0].params["steps"] = "3"; });
   changed([](Spec& spec) { spec.bounds = {"interval"}; });
+  changed([](Spec& spec) { spec.memory = {{"row", "8"}}; });
+  same.memory = {{"row", "1024"}};  // the default
+  CHECK(make_plan(same).id == id);
+  changed([](Spec& spec) {
+    spec.attacks[1].volts = true;
+    spec.voltage = voltage_table({1e-4, 1e-2}, {0.1, 1e-3}, "");
+  });
+  changed([](Spec& spec) {
+    spec.attacks[1].volts = true;
+    spec.voltage = voltage_table({1e-4, 1e-2}, {0.1, 2e-3}, "");
+  });
 }
 
 TEST_CASE("a plan refuses what cannot run") {
