@@ -211,7 +211,7 @@ void agree_with_solver(std::uint32_t first, std::uint32_t last, bool image_moves
       beyond_linear = std::max(beyond_linear, linear(0, j) / truth);
     }
   }
-  CHECK(branched > 60);
+  CHECK(branched > 30);
   CHECK(beyond_linear > 1.2);
 }
 

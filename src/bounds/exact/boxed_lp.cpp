@@ -11,12 +11,36 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double feasible = 1e-9;   // by how much a limit may be missed
 constexpr double no_entry = 1e-9;   // smaller entries of the dictionary count as 0
 constexpr double tie = 1e-13;       // ratios this close are tied
+constexpr Index chunk = 16;         // ratios whose least one is kept
 constexpr Index fresh_after = 400;  // pivots, then the dictionary is made anew
 
 /// A number in [0.5, 1.5) that looks random, for column j.
 double jitter(Index j) {
   const auto mixed = static_cast<std::uint64_t>(j + 1) * 0x9E3779B97F4A7C15U;
   return 0.5 + static_cast<double>(mixed >> 11U) * 0x1p-53;
+}
+
+/// to += factor * from, n numbers, n a multiple of 4; the sum of squares of the result, in one pass.
+double add_scaled(double* __restrict to, double factor, const double* __restrict from, Index n) {
+  using Four = Eigen::Array<double, 4, 1>;
+  const Four by = Four::Constant(factor);
+  Four first = Four::Zero();
+  Four second = Four::Zero();
+  Index j = 0;
+  for (; j + 8 <= n; j += 8) {
+    const Four a = Eigen::Map<const Four>(to + j) + by * Eigen::Map<const Four>(from + j);
+    const Four b = Eigen::Map<const Four>(to + j + 4) + by * Eigen::Map<const Four>(from + j + 4);
+    Eigen::Map<Four>(to + j) = a;
+    Eigen::Map<Four>(to + j + 4) = b;
+    first += a * a;
+    second += b * b;
+  }
+  if (j < n) {
+    const Four a = Eigen::Map<const Four>(to + j) + by * Eigen::Map<const Four>(from + j);
+    Eigen::Map<Four>(to + j) = a;
+    first += a * a;
+  }
+  return (first + second).sum();
 }
 
 using Row = Eigen::Map<Eigen::ArrayXd>;
@@ -37,6 +61,9 @@ BoxedLp::BoxedLp(const MatrixD& rows)
   basic_value_.resize(static_cast<std::size_t>(rows_));
   weight_.resize(static_cast<std::size_t>(rows_));
   fresh_.resize(static_cast<std::size_t>(stride_));
+  const Index chunks = (columns_ + chunk - 1) / chunk;
+  ratio_.assign(static_cast<std::size_t>(chunks * chunk), infinity);
+  chunk_least_.assign(static_cast<std::size_t>(chunks), infinity);
   table_.resize(static_cast<std::size_t>((rows_ + 1) * stride_));
   cost_ = VectorD::Zero(columns_);
   for (Index i = 0; i < rows_; ++i) basic_[static_cast<std::size_t>(i)] = columns_ + i;
@@ -114,40 +141,71 @@ void BoxedLp::rest() {
 
 /// Where the reduced costs change sign as basic variable i is pushed up (side 1) or down (-1).
 void BoxedLp::breakpoints(Index i, double side) {
-  heap_.clear();
-  const double* a = row(i);
-  const double* d = row(rows_);
-  const double* sense = sense_.data();
+  ratio_row_ = row(i);
+  const double* __restrict a = ratio_row_;
+  const double* __restrict d = row(rows_);
+  const double* __restrict sense = sense_.data();
+  double* __restrict ratio = ratio_.data();
   for (Index j = 0; j < columns_; ++j) {
     const double entry = side * a[j] * sense[j];
-    if (entry > no_entry) heap_.push_back({std::max(0.0, d[j] * sense[j] / entry), entry, j});
+    const double price = d[j] * sense[j];
+    const double at = (price > 0 ? price : 0) / entry;
+    ratio[j] = entry > no_entry ? at : infinity;
   }
-  std::make_heap(heap_.begin(), heap_.end());
+  for (std::size_t k = 0; k < chunk_least_.size(); ++k) find_least(static_cast<Index>(k));
 }
 
-double BoxedLp::penalty(Index variable, double lower, double upper) {
+void BoxedLp::find_least(Index at) {
+  using Chunk = Eigen::Array<double, chunk, 1>;
+  chunk_least_[static_cast<std::size_t>(at)] = Eigen::Map<const Chunk>(ratio_.data() + at * chunk).minCoeff();
+}
+
+BoxedLp::Breakpoint BoxedLp::least() const {
+  const auto first = std::min_element(chunk_least_.begin(), chunk_least_.end());
+  if (first == chunk_least_.end() || *first == infinity) return {infinity, 0, -1};
+  const auto begin = ratio_.begin() + (first - chunk_least_.begin()) * chunk;
+  const Index column = std::find(begin, begin + chunk, *first) - ratio_.begin();
+  return {*first, std::abs(ratio_row_[column]), column};
+}
+
+void BoxedLp::drop(Index column) {
+  ratio_[static_cast<std::size_t>(column)] = infinity;
+  find_least(column / chunk);
+}
+
+BoxedLp::Along BoxedLp::step_along(Index variable, double lower, double upper, double enough) {
   const Index place = place_[static_cast<std::size_t>(variable)];
   if (place < 0) {
     const double at = resting(-1 - place);
-    return std::abs(row(rows_)[-1 - place]) * std::max({0.0, lower - at, at - upper});
+    return {std::abs(row(rows_)[-1 - place]) * std::max({0.0, lower - at, at - upper}), 0};
   }
   const double at = basic_value_[static_cast<std::size_t>(place)];
   double slope = std::max(lower - at, at - upper);
-  if (slope <= feasible) return 0;
-  breakpoints(place, at < lower ? 1 : -1);
+  if (slope <= feasible) return {0, 0};
+  const double side = at < lower ? 1 : -1;
+  breakpoints(place, side);
   double gain = 0;
   double last = 0;
-  while (!heap_.empty()) {
-    const Breakpoint next = heap_.front();
-    gain += slope * (next.ratio - last);
+  for (Breakpoint next = least(); next.column >= 0; next = least()) {
+    const double more = slope * (next.ratio - last);
+    if (gain + more >= enough) break;
+    gain += more;
     last = next.ratio;
     const auto moving = static_cast<std::size_t>(nonbasic_[static_cast<std::size_t>(next.column)]);
     slope -= next.size * (upper_[moving] - lower_[moving]);
-    if (slope <= feasible) return gain;
-    std::pop_heap(heap_.begin(), heap_.end());
-    heap_.pop_back();
+    if (slope <= feasible) return {gain, side * last};
+    drop(next.column);
   }
-  return infinity;
+  if (enough == infinity) return {infinity, side * last};
+  return {enough, side * (last + (enough - gain) / slope)};
+}
+
+void BoxedLp::duals_after(Index variable, double lower, double upper, double enough, VectorD& y) {
+  const Along along = step_along(variable, lower, upper, enough);
+  ray_ = place_[static_cast<std::size_t>(variable)];
+  ray_step_ = along.step;
+  duals(y);
+  ray_ = -1;
 }
 
 BoxedLp::End BoxedLp::solve(double stop, Index most_pivots) {
@@ -186,12 +244,10 @@ bool BoxedLp::step(Index i, double stop) {
   Breakpoint chosen{infinity, 0, -1};
   double last = 0;
   double gain = 0;
-  while (!heap_.empty()) {
-    const Breakpoint next = heap_.front();
+  for (Breakpoint next = least(); next.column >= 0; next = least()) {
     const auto variable = static_cast<std::size_t>(nonbasic_[static_cast<std::size_t>(next.column)]);
     if (chosen.column >= 0 && next.ratio > chosen.ratio + tie) break;
-    std::pop_heap(heap_.begin(), heap_.end());
-    heap_.pop_back();
+    drop(next.column);
     if (chosen.column >= 0) {  // tied: the larger entry is the safer pivot
       if (next.size > chosen.size) {
         passed.push_back(chosen);
@@ -253,9 +309,8 @@ void BoxedLp::pivot(Index i, Index j) {
     const double factor = to[j];
     if (factor == 0) continue;
     to[j] = 0;
-    Row other(to, stride_);
-    other += factor * fresh;
-    if (k < rows_) weight_[static_cast<std::size_t>(k)] = 1 + other.matrix().squaredNorm();
+    const double size = add_scaled(to, factor, fresh_.data(), stride_);
+    if (k < rows_) weight_[static_cast<std::size_t>(k)] = 1 + size;
   }
   leaving = fresh;
   weight_[static_cast<std::size_t>(i)] = 1 + leaving.matrix().squaredNorm();

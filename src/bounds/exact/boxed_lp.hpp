@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <temblor/network/types.hpp>
@@ -44,7 +45,12 @@ class BoxedLp {
   double value(Index variable) const;
   /// By how much the objective rises at least when a variable's limits shrink to [lower, upper]: one step of
   /// the dual method (the penalties of Driebeek 1966). Valid after End::optimal.
-  double penalty(Index variable, double lower, double upper);
+  double penalty(Index variable, double lower, double upper) {
+    return step_along(variable, lower, upper, std::numeric_limits<double>::infinity()).gain;
+  }
+  /// The multipliers at which that rise is `enough`, or as much as one step gives: they show how high the
+  /// objective is at least under the other limits.
+  void duals_after(Index variable, double lower, double upper, double enough, VectorD& y);
   Index pivots() const { return pivots_; }
 
  private:
@@ -52,16 +58,22 @@ class BoxedLp {
     double ratio;
     double size;  ///< abs of the dictionary's entry
     Index column;
-    bool operator<(const Breakpoint& other) const {
-      return ratio != other.ratio ? ratio > other.ratio : column > other.column;  // heap: least first
-    }
   };
+  struct Along {
+    double gain;  ///< of the objective
+    double step;  ///< of the multiplier of a basic variable, with its sign
+  };
+  Along step_along(Index variable, double lower, double upper, double enough);
   double* row(Index i) { return table_.data() + i * stride_; }
   const double* row(Index i) const { return table_.data() + i * stride_; }
   double resting(Index j) const;
   void rest();
   void set_sense(Index j);
   void breakpoints(Index i, double side);
+  /// The breakpoint with the least ratio, the first of equals; column -1 when none is left.
+  Breakpoint least() const;
+  void drop(Index column);
+  void find_least(Index chunk);
   bool step(Index i, double stop);
   void pivot(Index i, Index j);
   void refactor();
@@ -79,7 +91,9 @@ class BoxedLp {
   std::vector<double> sense_;  ///< by column: 1 where it may rise, -1 where it may fall, 0 where fixed
   std::vector<double> basic_value_, weight_;
   VectorD cost_;
-  std::vector<Breakpoint> heap_;
+  std::vector<double> ratio_;  ///< by column; infinite where there is no breakpoint, or none any more
+  std::vector<double> chunk_least_;
+  const double* ratio_row_ = nullptr;  ///< of the dictionary
   double objective_ = 0;
   Index ray_ = -1;
   double ray_step_ = 0;

@@ -149,13 +149,57 @@ Search::Choice Search::choose(double room) {
     if (excess <= off_by) continue;
     const double off = std::min(room, lp_->penalty(unit.column, 0, 0));
     const double active = std::min(room, lp_->penalty(unit.gate, program.lower(unit.gate), on));
+    if (off >= room) {
+      choice.closed.emplace_back(static_cast<Index>(k), State::off);
+    } else if (active >= room) {
+      choice.closed.emplace_back(static_cast<Index>(k), State::on);
+    }
     const double score = std::max(off, 1e-7 * room) * std::max(active, 1e-7 * room) + 1e-12 * excess;
     if (score > best) {
       best = score;
-      choice = {static_cast<Index>(k), active < off};
+      choice.unit = static_cast<Index>(k);
+      choice.on_first = active < off;
     }
   }
   return choice;
+}
+
+std::vector<double> Search::limits(const std::vector<VectorD>& costs, const std::vector<double>& constants,
+                                   const VectorD& y) const {
+  std::vector<double> lower;
+  for (std::size_t q = 0; q < costs.size(); ++q) {
+    const double limit = Relaxation::limit(relaxation_->programs()[q], costs[q], lower_[q], upper_[q], y);
+    lower.push_back(below(limit + constants[q], std::abs(limit)));
+  }
+  return lower;
+}
+
+Index Search::settle(Index at, const Choice& choice, double room, double ceiling,
+                     const std::vector<VectorD>& costs, const std::vector<double>& constants, Found& found) {
+  std::vector<std::pair<Index, State>> kept;
+  for (const auto& [index, state] : choice.closed) {
+    const auto k = static_cast<std::size_t>(index);
+    const Unit& unit = relaxation_->units()[k];
+    const bool off = state == State::off;
+    const Program& program = relaxation_->programs().front();
+    lp_->duals_after(off ? unit.column : unit.gate, off ? 0 : program.lower(unit.gate),
+                     off ? 0 : program.above[k].on, room * (1 + 1e-6) + 1e-10, multipliers_);
+    set(k, state);
+    std::vector<double> lower = limits(costs, constants, multipliers_);
+    set(k, State::free);
+    if (lower.front() < ceiling) continue;
+    for (std::size_t q = 0; q < lower.size(); ++q) {
+      lower[q] = std::max(lower[q], tree_[static_cast<std::size_t>(at)].lower[q]);
+      found.lower[q] = std::min(found.lower[q], lower[q]);
+    }
+    kept.emplace_back(index, off ? State::on : State::off);
+  }
+  for (const auto& [unit, state] : kept) {
+    tree_.push_back({at, unit, state, tree_[static_cast<std::size_t>(at)].lower});
+    at = static_cast<Index>(tree_.size()) - 1;
+    set(static_cast<std::size_t>(unit), state);
+  }
+  return at;
 }
 
 Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& constants,
@@ -182,6 +226,7 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
   }
   VectorD y;
   Index next = 0;
+  bool settled = false;  // the node at hand is the last one with some units settled
   while (true) {
     if (next < 0) {
       if (open.empty()) break;
@@ -192,6 +237,7 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
     if (tree_[at].lower.front() >= ceiling()) {
       close(tree_[at].lower);
       next = -1;
+      settled = false;
       continue;
     }
     const bool late =
@@ -203,7 +249,7 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
       next = -1;
       continue;
     }
-    ++found.nodes;
+    if (!settled) ++found.nodes;
     go_to(next);
     const double stop =
         std::min(found.upper - 0.5 * gap(), options_.enough + 0.5 * gap()) - constants.front();
@@ -214,19 +260,24 @@ Found Search::run(const std::vector<VectorD>& costs, const std::vector<double>& 
       lp_->objective(costs.front());
     }
     lp_->duals(y);
-    for (std::size_t q = 0; q < costs.size(); ++q) {
-      const double limit = Relaxation::limit(relaxation_->programs()[q], costs[q], lower_[q], upper_[q], y);
-      double& lower = tree_[at].lower[q];
-      lower = std::max(lower, below(limit + constants[q], std::abs(limit)));
-    }
+    const std::vector<double> own = limits(costs, constants, y);
+    for (std::size_t q = 0; q < costs.size(); ++q) tree_[at].lower[q] = std::max(tree_[at].lower[q], own[q]);
     if (end == BoxedLp::End::optimal && improve(found, constants.front())) lp_->solve(infinity, most_pivots);
     const double room = ceiling() - tree_[at].lower.front();
     if (room <= 0) {
       close(tree_[at].lower);
       next = -1;
+      settled = false;
       continue;
     }
     Choice choice = choose(room);
+    if (end == BoxedLp::End::optimal && !choice.closed.empty()) {
+      const Index rest = settle(next, choice, room, ceiling(), costs, constants, found);
+      settled = rest != next;
+      next = rest;
+      if (settled) continue;
+    }
+    settled = false;
     for (std::size_t k = 0; k < state_.size() && choice.unit < 0 && end != BoxedLp::End::optimal; ++k) {
       const bool undecided = state_[k] == State::free && relaxation_->units()[k].open();
       if (undecided) choice.unit = static_cast<Index>(k);

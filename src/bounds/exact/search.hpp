@@ -48,6 +48,7 @@ class Search {
   struct Choice {
     Index unit = -1;
     bool on_first = false;
+    std::vector<std::pair<Index, State>> closed;  ///< states that one step of the dual method closes
   };
   void set(std::size_t unit, State state);
   void go_to(Index node);
@@ -55,6 +56,12 @@ class Search {
   void descend(Found& found, double constant);
   std::vector<VectorD> solution() const;
   Choice choose(double room);
+  /// Gives node `at` the states that remain where others are closed, once their multipliers show that they
+  /// are; the node that then holds them all.
+  Index settle(Index at, const Choice& choice, double room, double ceiling, const std::vector<VectorD>& costs,
+               const std::vector<double>& constants, Found& found);
+  std::vector<double> limits(const std::vector<VectorD>& costs, const std::vector<double>& constants,
+                             const VectorD& y) const;
 
   const Relaxation* relaxation_;
   BoxedLp* lp_;
@@ -65,6 +72,7 @@ class Search {
   std::vector<State> state_;
   std::vector<VectorD> lower_, upper_;  ///< limits of the programs at the node at hand
   std::vector<Node> tree_;
+  VectorD multipliers_;
 };
 
 }  // namespace temblor::exact
