@@ -33,6 +33,7 @@ void check_relations(const Params& params) {
   };
   only("source", params.integer("source") != -1, "class");
   only("image", params.integer("image") != 0, "image");
+  only("cap", params.real("cap") != 10, "untargeted");
   only("margin", params.real("margin") != 0, "image");
   if (objective == "untargeted") {
     only("target", params.integer("target") != 0, "class");
@@ -56,6 +57,7 @@ class ProgressiveBitSearch : public FlipSearch {
     batch_.aim = aim_of(params);
     batch_.keep = params.real("keep");
     batch_.margin = params.real("margin");
+    batch_.cap = params.real("cap");
     size_ = static_cast<std::uint64_t>(params.integer("batch"));
     predicted_ = params.text("labels") == "predicted";
     options_ = {.flips = static_cast<std::int64_t>(context.severity),
@@ -214,11 +216,18 @@ AttackEntry progressive_bit_search_entry() {
                .most = 1e6},
               {.name = "candidates",
                .type = ParamType::integer,
-               .initial = "8",
+               .initial = "16",
                .help = "bits of each layer, best by gradient first, that are tried in every iteration",
                .unit = "bits",
                .least = 1,
                .most = 1e9},
+              {.name = "cap",
+               .type = ParamType::real,
+               .initial = "10",
+               .help = "untargeted: an image's loss counts up to here, then the search goes on to others; 0: "
+                       "without limit, as published",
+               .least = 0,
+               .most = 1e6},
               {.name = "labels",
                .type = ParamType::choice,
                .initial = "given",

@@ -64,7 +64,10 @@ void add_rows(const Batch& batch, const RowsView& logits, Index classes, Index f
     // A sum is finite where all its terms are, and hardly ever otherwise.
     if (!std::isfinite(row.sum()) && !row.isFinite().all()) {
       score.finite = false;
-      if (share != 0) score.value += sign * std::numeric_limits<double>::infinity();
+      if (share != 0) {
+        score.value += !batch.targeted() && batch.cap > 0 ? share * batch.cap
+                                                          : sign * std::numeric_limits<double>::infinity();
+      }
       score.hits += attacked && !batch.targeted();
       continue;
     }
@@ -76,6 +79,10 @@ void add_rows(const Batch& batch, const RowsView& logits, Index classes, Index f
     } else {
       loss = cross_entropy(row, top, attacked && batch.targeted() ? batch.target : label, share, to);
       score.hits += attacked && (batch.targeted() ? top == batch.target : top != label);
+    }
+    if (!batch.targeted() && batch.cap > 0 && loss > batch.cap) {
+      loss = batch.cap;
+      if (to != nullptr) std::fill_n(to, classes, 0.0F);
     }
     score.correct += n >= batch.first_kept() && top == label;
     score.value += share * loss;

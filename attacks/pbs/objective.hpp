@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include <temblor/attacks/flip_search.hpp>
 #include <temblor/network/dense.hpp>
 #include <temblor/network/types.hpp>
-#include <temblor/attacks/flip_search.hpp>
 
 namespace temblor::pbs {
 
@@ -25,6 +25,7 @@ struct Batch {
   Index attacked = 0;
   std::int32_t target = -1;
   double keep = 0;    ///< weight of the mean cross-entropy of the rows that are to stay
+  double cap = 0;     ///< of Aim::wrong, where positive: an image's loss counts up to here, then is done with
   double margin = 0;  ///< of Aim::margin: logits of `target` must lead by this much
 
   bool targeted() const { return aim != Aim::wrong; }

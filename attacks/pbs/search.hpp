@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include <temblor/attacks/flip_search.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
-#include <temblor/attacks/flip_search.hpp>
 #include <temblor/perturb/threat.hpp>
 
 namespace temblor::pbs {
@@ -30,6 +30,6 @@ struct Options {
 /// layers are dense.
 FlipLog search(const Network& network, const LayerSet& layers, std::vector<LayerWords> words,
                const Batch& batch, const Options& options);
-constexpr int widenings = 4;
+constexpr int widenings = 3;
 
 }  // namespace temblor::pbs
