@@ -73,7 +73,8 @@ TEST_CASE("every fault model runs, and its trials are made again from the file")
     INFO(run.err);
     REQUIRE(run.code == 0);
     std::int64_t flipped = 0;
-    for (const auto& trial : ResultFile(campaign.file()).trials()) flipped += trial.flipped_bits;
+    const ResultFile result(campaign.file());
+    for (const auto& trial : result.trials()) flipped += trial.flipped_bits;
     CHECK(flipped > 0);
     const auto again = run_line("replay " + campaign.file() + " --point 0 --trial 7");
     INFO(again.err);
