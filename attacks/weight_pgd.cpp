@@ -7,6 +7,8 @@
 namespace temblor {
 namespace {
 
+constexpr std::int64_t usual_search = 30;
+constexpr Index most_units = 256;     // hidden ones of networks that the search is meant for
 constexpr double radii_walked = 2.5;  // steps * step when the step is left to us, as Madry et al. walk
 
 void refuse(const std::string& parameter, const std::string& why, const std::string& cure) {
@@ -74,7 +76,7 @@ ThreatSet make_set(const AttackContext& context) {
 }
 
 /// `chain`: the bound exact applies.
-pgd::Options make_options(const Params& params, bool chain) {
+pgd::Options make_options(const Params& params, bool chain, Index hidden_units) {
   const bool sample = params.text("scope") == "sample";
   const std::string& loss = params.text("loss");
   const std::string& gradient = params.text("gradient");
@@ -87,7 +89,9 @@ pgd::Options make_options(const Params& params, bool chain) {
   options.target = target == "all"       ? pgd::Target::all
                    : target == "nearest" ? pgd::Target::nearest
                                          : pgd::Target::runner_up;
+  const bool small = chain && params.real("input-eps") == 0 && hidden_units <= most_units;
   options.search = params.integer("search");
+  if (options.search < 0) options.search = sample && small ? usual_search : 0;
   const bool box = params.text("ball") != "l2";
   // Without the quick polish for chains a sweep costs a forward pass a unit.
   const bool quick = boxes(params) && (chain || params.real("input-eps") == 0);
@@ -104,6 +108,12 @@ pgd::Options make_options(const Params& params, bool chain) {
   return options;
 }
 
+Index hidden_units(const Network& network) {
+  Index units = 0;
+  for (int layer = 0; layer + 1 < network.layers(); ++layer) units += network.weights(layer).weight.rows();
+  return units;
+}
+
 class WeightPgd final : public Attack {
  public:
   explicit WeightPgd(const AttackContext& context)
@@ -111,7 +121,8 @@ class WeightPgd final : public Attack {
         data_(&context.data),
         sample_(context.params.text("scope") == "sample"),
         set_(make_set(context)),
-        options_(make_options(context.params, refuses_exact(*network_, set_).empty())) {
+        options_(make_options(context.params, refuses_exact(*network_, set_).empty(),
+                              hidden_units(context.network))) {
     if (!sample_) return;
     pgd::check_per_sample(*network_, set_);
     if (options_.search == 0) return;
@@ -249,12 +260,12 @@ AttackEntry weight_pgd_entry() {
                .most = most_steps},
               {.name = "search",
                .type = ParamType::integer,
-               .initial = "0",
+               .initial = "-1",
                .help =
                    "for each image, not l2 balls, chains with ReLU: subproblems of the bound exact a pair; "
-                   "its members compete",
+                   "its members compete; -1: 30 up to 256 hidden units where images stay, else 0",
                .unit = "nodes",
-               .least = 0,
+               .least = -1,
                .most = 1e9},
               {.name = "keep",
                .type = ParamType::choice,

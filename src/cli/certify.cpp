@@ -88,6 +88,7 @@ std::optional<CertifyAttack> attack_on(const AttackEntry& entry, std::map<std::s
   };
   choose("scope", "sample");
   if (!choose("ball", to_text(set.ball)) && set.ball != Ball::linf) return std::nullopt;
+  choose("search", "0");
   choose("biases", set.biases ? "true" : "false");
   if (set.input > 0 && !choose("input-eps", to_text(set.input))) return std::nullopt;
   return CertifyAttack{&entry, Params("attack '" + entry.name + "'", entry.params, given)};
@@ -276,7 +277,10 @@ Subcommand certify_command() {
           "Attacks run inside, image by image on the same sets: what they reach is held against the bounds "
           "(tightness = attack drop / bound), and with --attack-radius the smallest severity at which one "
           "takes the label away is searched too: the true radius lies between. With bound 'exact' among "
-          "the bounds the others are graded against it as well. --per-layer does all of it again with one "
+          "the bounds the others are graded against it as well. Attack weight-pgd runs here without its "
+          "search "
+          "of subproblems, for the sake of time, unless --set weight-pgd.search=N asks for it. --per-layer "
+          "does all of it again with one "
           "layer perturbed at a time.\n"
           "\n"
           "Ends with code 1 when an attack exceeds a bound. Ctrl-C stops between steps and writes nothing.",

@@ -11,8 +11,11 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr Index most_pivots = 1000;
 constexpr int polish_sweeps = 4;
-constexpr double promise = 0.02;  // members this much short of the best drop are polished
-constexpr double off_by = 1e-8;   // by how much an activation may exceed its ReLU and still count as exact
+// Members this much short of the best drop are polished; more of them at the first nodes.
+constexpr double promise = 0.02;
+constexpr double first_promise = 0.3;
+constexpr Index first_nodes = 100;
+constexpr double off_by = 1e-8;  // by how much an activation may exceed its ReLU and still count as exact
 
 }  // namespace
 
@@ -78,7 +81,8 @@ std::vector<VectorD> Search::solution() const {
 /// A member from the activations of the program's solution; where it is among the best, a better one nearby.
 bool Search::improve(Found& found, double constant) {
   double margin = members_->follow(solution());
-  const bool promising = margin < found.upper + promise * (drop_from_ - found.upper);
+  const double share = found.nodes > first_nodes ? promise : first_promise;
+  const bool promising = margin < found.upper + share * (drop_from_ - found.upper);
   if (promising) margin = members_->polish(polish_sweeps);
   if (margin >= found.upper) return false;
   found.upper = margin;
