@@ -175,6 +175,57 @@ TEST_CASE("bounds hold for clipped weights, and claim nothing of repaired codes"
   CHECK(ecc.checks()[0].point == 0);
 }
 
+TEST_CASE("a census says which weights have copies") {
+  const Protected campaign;
+  const auto census = [&](const std::string& format) {
+    const auto path = campaign.file(format + ".h5");
+    REQUIRE(run_program({"census", "--network", campaign.file("net.h5"), "--dataset", synthetic_data,
+                         "--format", format, "-o", path})
+                .code == 0);
+    return path;
+  };
+  const auto chosen = "tmr-selective:by=census:census=" + census("int8");
+  const auto run = campaign.flips("out.h5", {"--trials", "40", "--protect", "none,tmr-selective," + chosen});
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const ResultFile result(campaign.file("out.h5"));
+  CHECK(result.points()[1].overhead_bits == result.points()[2].overhead_bits);
+  std::vector<std::int64_t> changed(3, 0);
+  for (const auto& trial : result.trials()) changed[static_cast<std::size_t>(trial.point)] += trial.changed;
+  CHECK(changed[2] < changed[0]);
+  CHECK(run_program({"replay", campaign.file("out.h5"), "--point", "2", "--trial", "7"}).code == 0);
+  const auto other =
+      campaign.flips("no.h5", {"--protect", "tmr-selective:by=census:census=" + census("int4")});
+  CHECK(other.code == 3);
+  CHECK(other.err.find("it is of format int4") != std::string::npos);
+  const auto nothing = campaign.flips("no.h5", {"--protect", "tmr-selective:by=census"});
+  CHECK(nothing.code == 2);
+  CHECK(nothing.err.find("no census file is named") != std::string::npos);
+  CHECK(campaign.flips("no.h5", {"--protect", "tmr-selective:census=x.h5"}).code == 2);
+}
+
+TEST_CASE("rows, bursts and stuck cells meet protections; nested rates and voltages too") {
+  const Protected campaign;
+  const auto accepted = [&](const std::string& name, std::vector<std::string> words) {
+    words.insert(words.end(), {"--format", "int8", "--trials", "10", "--protect",
+                               "none,secded-72-64,tmr,clip", "--memory", "row=4,banks=2,bit-interleave=2"});
+    const auto run = campaign.run(name, words);
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    const ResultFile result(campaign.file(name));
+    for (std::int64_t t = 0; t < 10; ++t) {
+      const auto flipped = result.trials()[static_cast<std::size_t>(t)].flipped_bits;
+      for (std::int64_t p = 1; p < 4; ++p)
+        CHECK(result.trials()[static_cast<std::size_t>(10 * p + t)].flipped_bits == flipped);
+    }
+    return run.out;
+  };
+  accepted("burst.h5", {"--attack", "burst", "--bursts", "3", "--set", "mode=count"});
+  accepted("stuck.h5", {"--attack", "stuck-at", "--rate", "0.01"});
+  accepted("nested.h5", {"--attack", "bit-flip", "--ber", "1e-2", "--set", "mode=nested"});
+  accepted("volts.h5", {"--attack", "bit-flip", "--volts", "0.7", "--voltage", "0.6=1e-2,0.8=1e-4"});
+}
+
 TEST_CASE("protections are compared in tables, and the Pareto list keeps the best") {
   const Protected campaign;
   REQUIRE(campaign.flips("out.h5", {"--trials", "40", "--protect", "none,tmr,secded-72-64,clip"}).code == 0);

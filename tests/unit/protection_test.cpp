@@ -45,10 +45,10 @@ struct Met {
 };
 
 Met meet(const Bench& bench, const std::string& text, const std::vector<BitAddress>& bits, double rate = 0,
-         const LayerSet& layers = {0, 1, 2}) {
+         const LayerSet& layers = {0, 1, 2}, bool nested = false) {
   auto perturbation = with_faults(bench.stored.codes, flips_of(bench.stored.codes, bits));
   Met met;
-  met.counts = bench.make(text)->apply({layers, rate}, Stream(9, {1, 2, 3}), perturbation);
+  met.counts = bench.make(text)->apply({layers, rate, nested}, Stream(9, {1, 2, 3}), perturbation);
   met.faults = perturbation.faults.size();
   for (const auto& change : std::get<SparseDelta>(perturbation.delta).changes) {
     CHECK(met.weights.emplace(std::pair{change.layer, change.index}, change.after).second);
@@ -145,6 +145,15 @@ TEST_CASE("check bits are hit at the attack's rate, from the protection's own st
   const auto both = meet(bench, "parity:width=8", {{0, 3, 1}}, 1.0);
   CHECK(both.counts.undetected == 1);
   CHECK(both.counts.detected == 356 - 1);
+}
+
+TEST_CASE("nested rates hit nested check bits") {
+  const Bench bench("int8");
+  const auto low = meet(bench, "parity:width=8", {}, 0.05, {0, 1, 2}, true);
+  const auto high = meet(bench, "parity:width=8", {}, 0.2, {0, 1, 2}, true);
+  CHECK(low.counts.check_faults > 0);
+  CHECK(high.counts.check_faults > low.counts.check_faults);
+  for (const auto& [weight, after] : low.weights) CHECK(high.weights.count(weight) == 1);
 }
 
 TEST_CASE("triple modular redundancy outvotes one copy, and loses to two") {
