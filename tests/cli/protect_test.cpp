@@ -165,14 +165,18 @@ TEST_CASE("bounds hold for clipped weights, and claim nothing of repaired codes"
   CHECK(clip.checks().size() == 2);
   REQUIRE(campaign
               .run("ecc.h5", {"--attack", "bit-flip", "--flips", "1", "--format", "int8", "--protect",
-                              "none,secded-72-64", "--bound", "linear"})
+                              "none,fixed-bits,secded-72-64", "--bound", "linear"})
               .code == 0);
   const ResultFile ecc(campaign.file("ecc.h5"));
-  REQUIRE(ecc.points().size() == 2);
-  CHECK(ecc.threats()[static_cast<std::size_t>(ecc.points()[1].threat)].key.find("secded-72-64") !=
+  REQUIRE(ecc.points().size() == 3);
+  CHECK(ecc.points()[1].threat == ecc.points()[0].threat);
+  CHECK(ecc.threats()[static_cast<std::size_t>(ecc.points()[2].threat)].key.find("secded-72-64") !=
         std::string::npos);
-  REQUIRE(ecc.checks().size() == 1);
-  CHECK(ecc.checks()[0].point == 0);
+  REQUIRE(ecc.checks().size() == 2);
+  for (const auto& check : ecc.checks()) {
+    CHECK(check.point < 2);
+    CHECK(check.violated == 0);
+  }
 }
 
 TEST_CASE("a census says which weights have copies") {
@@ -223,6 +227,10 @@ TEST_CASE("rows, bursts and stuck cells meet protections; nested rates and volta
   accepted("burst.h5", {"--attack", "burst", "--bursts", "3", "--set", "mode=count"});
   accepted("stuck.h5", {"--attack", "stuck-at", "--rate", "0.01"});
   accepted("nested.h5", {"--attack", "bit-flip", "--ber", "1e-2", "--set", "mode=nested"});
+  accepted("search.h5", {"--attack", "progressive-bit-search", "--flips", "3", "--set", "batch=16"});
+  const auto searched = run_program({"replay", campaign.file("search.h5"), "--point", "1", "--trial", "4"});
+  INFO(searched.err);
+  CHECK(searched.code == 0);
   accepted("volts.h5", {"--attack", "bit-flip", "--volts", "0.7", "--voltage", "0.6=1e-2,0.8=1e-4"});
 }
 

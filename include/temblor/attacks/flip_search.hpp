@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ class FlipSearch : public Attack {
  public:
   /// The search behind perturb(stream), which it makes again. Const and safe to call from many threads.
   virtual FlipLog search(const Stream& stream) const = 0;
+  std::optional<CodeFaults> code_faults() const override { return CodeFaults{}; }
 };
 
 }  // namespace temblor
