@@ -83,6 +83,8 @@ class BitFlip : public StoredFaults {
     return CodeFaults{severity(), draw_ == Draw::nested};
   }
 
+  std::uint64_t population() const override { return count_ && severity_ == 1 ? population_ : 0; }
+
   ThreatSet threat() const override {
     const std::string target = target_ == Target::scales        ? " of scales"
                                : target_ == Target::zero_points ? " of zero points"

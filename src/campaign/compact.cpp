@@ -14,6 +14,7 @@
 #include <temblor/campaign/fold.hpp>
 #include <temblor/campaign/interrupt.hpp>
 #include <temblor/campaign/runner.hpp>
+#include <temblor/campaign/stops.hpp>
 #include <temblor/campaign/trial_columns.hpp>
 
 namespace temblor {
@@ -38,8 +39,15 @@ auto each(const Items& items, F of) {
   return values;
 }
 
-void write_points(const hdf5::Group& file, const Plan& plan) {
+void write_points(const hdf5::Group& file, const Plan& plan, const Stops& stops) {
   const auto& points = plan.points;
+  std::vector<std::int64_t> first, trials;
+  std::int64_t rows = 0;
+  for (std::size_t p = 0; p < points.size(); ++p) {
+    first.push_back(rows);
+    trials.push_back(stops.trials(p));
+    rows += trials.back();
+  }
   column(file, "/points/index", count_up(points.size()));
   write_item(file, "/points/attack", each(points, [](const Point& p) { return p.attack->name; }));
   column(file, "/points/format",
@@ -53,8 +61,11 @@ void write_points(const hdf5::Group& file, const Plan& plan) {
   write_item(file, "/points/params", each(points, [](const Point& p) { return p.params.canonical(); }));
   column(file, "/points/threat",
          each(points, [](const Point& p) { return static_cast<std::int64_t>(p.threat); }));
-  column(file, "/points/first_trial", each(points, [](const Point& p) { return p.first_trial; }));
-  column(file, "/points/trials", each(points, [](const Point& p) { return p.trials; }));
+  column(file, "/points/first_trial", first);
+  column(file, "/points/trials", trials);
+  column(file, "/points/trials_most", each(points, [](const Point& p) { return p.trials; }));
+  column(file, "/points/population",
+         each(points, [](const Point& p) { return static_cast<std::int64_t>(p.population); }));
   write_item(file, "/points/protection", each(points, [](const Point& p) { return p.protection.text(); }));
   column(file, "/points/stream", each(points, [](const Point& p) { return std::int64_t{p.stream}; }));
   column(file, "/points/stored_bits",
@@ -116,7 +127,7 @@ class MarginsWriter {
   std::uint64_t samples_;
 };
 
-void write_blocks(const hdf5::Group& file, const Plan& plan, const PartialFile& partial) {
+void write_blocks(const hdf5::Group& file, const Plan& plan, const PartialFile& partial, const Stops& stops) {
   const auto samples = static_cast<std::size_t>(plan.data.size());
   MarginsWriter writer(file, plan.points.size(), samples);
   std::vector<TrialRow> trials;
@@ -127,7 +138,10 @@ void write_blocks(const hdf5::Group& file, const Plan& plan, const PartialFile& 
   std::size_t block = 0;
   for (std::size_t p = 0; p < plan.points.size(); ++p) {
     auto margins = empty_margins(samples);
+    std::size_t counting = stops.blocks(p);
     for (; block < plan.blocks.size() && plan.blocks[block].point == p; ++block) {
+      if (counting == 0) continue;
+      --counting;
       const auto result = partial.read(block);
       trials.insert(trials.end(), result.trials.begin(), result.trials.end());
       fold_block(result.margins, margins);
@@ -221,6 +235,7 @@ void write_provenance(const hdf5::Group& file, const Plan& plan, const PartialFi
 
 bool write_result(const Plan& plan, const PartialFile& partial, const std::string& path,
                   const RunOptions& options) {
+  const Stops stops(plan, partial);
   const auto file = hdf5::File::create(path);
   hdf5::stamp(file, result_filetype, result_major, result_minor);
   file.set_text("campaign_id", plan.id);
@@ -236,11 +251,11 @@ bool write_result(const Plan& plan, const PartialFile& partial, const std::strin
   write_samples(file, plan.data.index, plan.data.labels,
                 each(plan.bases, [](const StoredNetwork& base) { return base.format->name; }),
                 each(golden, [](const Matrix& block) { return &block; }));
-  write_points(file, plan);
+  write_points(file, plan, stops);
   write_threats(file, each(plan.threats, [&](const Threat& threat) {
                   return threat_row(threat.set, plan.network, static_cast<std::int64_t>(threat.base));
                 }));
-  write_blocks(file, plan, partial);
+  write_blocks(file, plan, partial, stops);
   if (!write_bounds(file, plan)) return false;
   write_provenance(file, plan, partial, options);
   file.close();

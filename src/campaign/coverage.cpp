@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <map>
-#include <set>
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/campaign/coverage.hpp>
+#include <temblor/campaign/strata.hpp>
 #include <temblor/formats/format.hpp>
 
 namespace temblor {
@@ -35,36 +34,6 @@ constexpr Event events[] = {
      }},
 };
 
-std::map<std::string, std::string> words_of(const std::string& canonical) {
-  std::map<std::string, std::string> words;
-  for (const auto& word : split(canonical, ' ')) {
-    const auto equals = word.find('=');
-    if (equals != std::string::npos) words[word.substr(0, equals)] = word.substr(equals + 1);
-  }
-  return words;
-}
-
-/// Bits that a bit-flip point draws from.
-std::set<int> bits_of(const std::map<std::string, std::string>& words, const Format& format) {
-  const auto word = [&](const char* name) {
-    const auto found = words.find(name);
-    return found == words.end() ? std::string("all") : found->second;
-  };
-  std::set<int> chosen;
-  if (word("bit") != "all") {
-    for (const auto& bit : split(word("bit"), '+'))
-      chosen.insert(static_cast<int>(parse_integer(bit, "bit of a point", 0, format.bits - 1)));
-  }
-  std::set<int> bits;
-  for (const BitField& field : format.fields) {
-    if (word("field") != "all" && word("field") != field.name) continue;
-    for (int bit = field.low; bit < field.low + field.bits; ++bit) {
-      if (word("bit") == "all" || chosen.contains(bit)) bits.insert(bit);
-    }
-  }
-  return bits;
-}
-
 struct Population {
   std::vector<std::size_t> layers;  ///< entries of the census
   std::vector<std::size_t> bits;
@@ -73,7 +42,7 @@ struct Population {
 /// The faults a point draws from; a reason instead where the census has not all of them.
 std::string find_population(const CensusFile& census, const PointRow& point, Population& population) {
   if (point.attack != "bit-flip") return "attack " + point.attack + " is no random bit flip";
-  const auto words = words_of(point.params);
+  const auto words = parameter_words(point.params);
   if (const auto mode = words.find("mode");
       mode == words.end() || mode->second != "count" || point.severity != 1)
     return "not a single flip (mode=count, flips 1)";
@@ -96,7 +65,7 @@ std::string find_population(const CensusFile& census, const PointRow& point, Pop
     if (found == known.end()) return "the census leaves out layer " + std::to_string(layer);
     population.layers.push_back(static_cast<std::size_t>(found - known.begin()));
   }
-  for (const int bit : bits_of(words, find_format(point.format))) {
+  for (const int bit : chosen_bits(words, find_format(point.format))) {
     const auto& known = census.census.bits;
     const auto found = std::find(known.begin(), known.end(), bit);
     if (found == known.end()) return "the census leaves out bit " + std::to_string(bit);

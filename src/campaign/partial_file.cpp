@@ -181,25 +181,31 @@ void PartialFile::write(std::size_t index, const BlockResult& result) {
   status_[index] = written;
 }
 
-BlockResult PartialFile::read(std::size_t index) const {
+std::vector<TrialRow> PartialFile::read_trials(std::size_t index) const {
   ensure(status_.at(index) == 1, "only written blocks are read");
   const auto& block = plan_->blocks[index];
   const auto count = static_cast<std::uint64_t>(block.count);
-  const auto samples = static_cast<std::uint64_t>(plan_->data.size());
   const auto row = first_row(*plan_, block);
-  BlockResult result;
   const auto whole = file_.read_slab<std::int64_t>("/trials/whole", {row, 0}, {count, whole_columns});
   const auto real = file_.read_slab<double>("/trials/real", {row, 0}, {count, trial_real_columns.size()});
   auto next_whole = whole.begin();
   auto next_real = real.begin();
+  std::vector<TrialRow> trials;
   for (std::uint64_t i = 0; i < count; ++i) {
     TrialRow trial;
     trial.point = static_cast<std::int64_t>(block.point);
     trial.outcome = static_cast<Outcome>(*next_whole++);
     for (const auto& column : trial_whole_columns) trial.*column.member = *next_whole++;
     for (const auto& column : trial_real_columns) trial.*column.member = *next_real++;
-    result.trials.push_back(trial);
+    trials.push_back(trial);
   }
+  return trials;
+}
+
+BlockResult PartialFile::read(std::size_t index) const {
+  BlockResult result;
+  result.trials = read_trials(index);
+  const auto samples = static_cast<std::uint64_t>(plan_->data.size());
   const auto reals = file_.read_slab<double>("/margins/real", {index, 0, 0}, {1, real_folds, samples});
   const auto counts =
       file_.read_slab<std::int32_t>("/margins/whole", {index, 0, 0}, {1, whole_folds, samples});

@@ -102,6 +102,7 @@ void add_points(Plan& plan, const AttackSpec& attack) {
           });
           point.overhead_bits = protection->overhead_bits();
           if (made->deterministic()) point.trials = 1;
+          point.population = made->population();
           point.threat =
               threat_index(plan, protected_set(set, point, *protection, plan.bases[base].network), base);
           point.first_trial = plan.trials;
@@ -146,6 +147,7 @@ std::string identity_text(const Plan& plan) {
   }
   if (memory_spec("[memory]", plan.spec.memory) != MemorySpec{})
     text += "memory " + checked_memory("[memory]", plan.spec.memory).canonical() + "\n";
+  if (plan.until) text += "until " + plan.until->text() + "\n";
   if (plan.spec.full) text += "evaluation full\n";
   text += "bounds ";
   std::vector<std::string> bounds;
@@ -210,7 +212,8 @@ Plan make_plan(const Spec& spec) {
   auto network = load_network(spec.network);
   auto data = load_dataset(spec.data, network.scaling());
   check_fits(network, spec.network, data);
-  Plan plan{spec, std::move(network), std::move(data), {}, {}, {}, {}, 0, {}, {}};
+  Plan plan{spec, std::move(network), std::move(data), {}, {}, {}, {}, 0, {}, {}, {}};
+  if (!spec.until.empty()) plan.until = Until::parse(spec.until, "until");
   for (const auto& attack : spec.attacks) add_points(plan, attack);
   plan.blocks = cut(plan.points);
   plan.identity = identity_text(plan);

@@ -76,6 +76,11 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
     stored = table.column<std::int64_t>("stored_bits");
     overhead = table.column<std::int64_t>("overhead_bits");
   }
+  // Files of minor version 1 have neither.
+  auto most = trials;
+  std::vector<std::int64_t> population(table.rows(), 0);
+  if (file.has("/points/trials_most")) most = table.column<std::int64_t>("trials_most");
+  if (file.has("/points/population")) population = table.column<std::int64_t>("population");
   std::vector<PointRow> points;
   for (std::size_t i = 0; i < table.rows(); ++i) {
     check_row(file, "/points/format", format[i], formats.size());
@@ -84,7 +89,8 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
       damaged(file, "/points/index", "it does not count up from 0");
     points.push_back({index[i], attack[i], formats[static_cast<std::size_t>(format[i])], format[i], layers[i],
                       severity[i], quantity[i], unit[i], params[i], threat[i], first[i], trials[i],
-                      per_sample[i] != 0, acting[i], protection[i], stream[i], stored[i], overhead[i]});
+                      per_sample[i] != 0, acting[i], protection[i], stream[i], stored[i], overhead[i], most[i],
+                      population[i]});
   }
   return points;
 }

@@ -20,6 +20,7 @@
 #include <temblor/campaign/fold.hpp>
 #include <temblor/campaign/interrupt.hpp>
 #include <temblor/campaign/runner.hpp>
+#include <temblor/campaign/stops.hpp>
 
 namespace temblor {
 namespace {
@@ -40,6 +41,12 @@ class Progress {
   }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
+
+  /// Work that turned out not to be needed.
+  void drop(std::int64_t trials) {
+    trials_ -= trials;
+    --blocks_;
+  }
 
   void add(std::int64_t trials) {
     done_ += trials;
@@ -69,15 +76,16 @@ class Progress {
 /// Blocks on any number of workers; one writes at a time.
 class Runner {
  public:
-  Runner(const Plan& plan, PartialFile& partial, const RunOptions& options)
+  Runner(const Plan& plan, PartialFile& partial, Stops& stops, const RunOptions& options)
       : plan_(plan),
         partial_(partial),
+        stops_(stops),
         options_(options),
         evaluators_(plan.bases.size()),
         points_(plan.points.size()) {
     std::int64_t trials = 0;
     for (std::size_t i = 0; i < plan.blocks.size(); ++i) {
-      if (partial.status()[i] != 0) continue;
+      if (partial.status()[i] != 0 || !stops.needed(i)) continue;
       pending_.push_back(i);
       ++points_[plan.blocks[i].point].left;
       trials += plan.blocks[i].count;
@@ -114,6 +122,7 @@ class Runner {
         // A worker that waits inside must not pick up another worker's loop.
         oneapi::tbb::this_task_arena::isolate([&] {
           const auto& block = plan_.blocks[pending_[next]];
+          if (!needed(pending_[next])) return drop(block);
           const auto base = plan_.points[block.point].base;
           const auto& evaluator = this->evaluator(base);
           if (!scratch || scratch_base != base) scratch.emplace(evaluator);
@@ -121,7 +130,10 @@ class Runner {
           const auto result = run_block(block, evaluator, *scratch, samples);
           const std::lock_guard lock(write_);
           if (stop_) return;
-          partial_.write(pending_[next], result);
+          if (stops_.needed(pending_[next])) {
+            partial_.write(pending_[next], result);
+            stops_.written(pending_[next], result.trials);
+          }
           progress_->add(block.count);
         });
       } catch (...) {
@@ -130,6 +142,25 @@ class Runner {
         stop_ = true;
       }
     }
+  }
+
+  bool needed(std::size_t block) {
+    const std::lock_guard lock(write_);
+    return stops_.needed(block);
+  }
+
+  /// A block that its point can do without.
+  void drop(const TrialBlock& block) {
+    {
+      const std::lock_guard lock(write_);
+      progress_->drop(block.count);
+    }
+    finish_block(points_[block.point]);
+  }
+
+  static void finish_block(PointState& state) {
+    const std::lock_guard lock(state.mutex);
+    if (--state.left == 0) state.attack.reset();
   }
 
   const Evaluator& evaluator(std::size_t base) {
@@ -173,13 +204,13 @@ class Runner {
       }
     }
     result.seconds = seconds_since(start);
-    const std::lock_guard lock(state.mutex);
-    if (--state.left == 0) state.attack.reset();
+    finish_block(state);
     return result;
   }
 
   const Plan& plan_;
   PartialFile& partial_;
+  Stops& stops_;
   const RunOptions& options_;
   std::vector<std::size_t> pending_;
   std::mutex evaluators_mutex_;
@@ -216,11 +247,6 @@ bool finished(const Plan& plan, const std::string& output) {
   return false;
 }
 
-std::size_t done_blocks(const PartialFile& partial) {
-  return static_cast<std::size_t>(
-      std::count(partial.status().begin(), partial.status().end(), std::uint8_t{1}));
-}
-
 }  // namespace
 
 RunReport run_campaign(const Plan& plan, const std::string& output, const RunOptions& options) {
@@ -235,9 +261,10 @@ RunReport run_campaign(const Plan& plan, const std::string& output, const RunOpt
   }
   const bool resume = std::filesystem::exists(partial_path);
   auto partial = resume ? PartialFile::open(partial_path, plan) : PartialFile::create(partial_path, plan);
+  Stops stops(plan, partial);
   if (resume && options.words != nullptr) {
-    *options.words << "resuming '" << partial_path << "': " << done_blocks(partial) << " of " << blocks
-                   << " blocks are there\n";
+    *options.words << "resuming '" << partial_path << "': " << blocks - stops.blocks_left() << " of "
+                   << blocks << " blocks are there\n";
     if (partial.version() != program_version()) {
       *options.words << "note: they were made by temblor " << partial.version() << ", this is "
                      << program_version() << "; if the two compute differently the file mixes them\n";
@@ -251,10 +278,10 @@ RunReport run_campaign(const Plan& plan, const std::string& output, const RunOpt
   oneapi::tbb::task_arena arena(threads);
   bool complete = false;
   arena.execute([&] {
-    Runner(plan, partial, options).run(threads);
-    if (done_blocks(partial) == blocks) complete = compact(plan, partial, output, options);
+    Runner(plan, partial, stops, options).run(threads);
+    if (stops.complete()) complete = compact(plan, partial, output, options);
   });
-  const auto done = done_blocks(partial);
+  const auto done = blocks - stops.blocks_left();
   partial.close();
   if (!complete) return {RunState::interrupted, done, blocks};
   std::error_code ignored;  // the result is complete: what is left over is only untidy

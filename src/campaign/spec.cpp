@@ -5,6 +5,7 @@
 #include <temblor/base/text.hpp>
 #include <temblor/campaign/spec.hpp>
 #include <temblor/campaign/spec_values.hpp>
+#include <temblor/campaign/until.hpp>
 
 namespace temblor {
 namespace {
@@ -156,6 +157,7 @@ void apply(const Overrides& overrides, Spec& spec) {
     spec.trials = parse_integer(*overrides.trials, "--trials", 1, most_trials);
     for (auto& attack : spec.attacks) attack.trials.reset();
   }
+  if (overrides.until) spec.until = Until::parse(*overrides.until, "--until").text();
   for (auto& attack : spec.attacks) {
     if (overrides.layers) attack.layers = layer_values(*overrides.layers, "--layers");
     if (overrides.format) attack.format = format_values(*overrides.format, "--format");
@@ -211,6 +213,7 @@ std::string to_toml(const Spec& spec) {
   std::string text;
   if (!spec.title.empty()) text += "title = " + quoted(spec.title) + "\n";
   text += "seed = " + std::to_string(spec.seed) + "\ntrials = " + std::to_string(spec.trials) + "\n";
+  if (!spec.until.empty()) text += "until = " + quoted(spec.until) + "\n";
   if (spec.full) text += "full = true\n";
   text += "\n[network]\nfile = " + quoted(spec.network) + "\n";
   text += "\n[data]\nset = " + quoted(spec.data.set) + "\nsplit = " + quoted(to_text(spec.data.split)) +

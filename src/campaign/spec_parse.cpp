@@ -11,6 +11,7 @@
 #include <temblor/bounds/bound.hpp>
 #include <temblor/campaign/spec.hpp>
 #include <temblor/campaign/spec_values.hpp>
+#include <temblor/campaign/until.hpp>
 #include <temblor/formats/format.hpp>
 
 namespace temblor {
@@ -207,12 +208,14 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
                 "correct the line; docs/spec.md shows a whole spec");
   }
   const Reader top(file, "", root);
-  top.only({"title", "seed", "trials", "full", "network", "data", "memory", "voltage", "attack", "bounds"});
+  top.only({"title", "seed", "trials", "until", "full", "network", "data", "memory", "voltage", "attack", "bounds"});
   Spec spec;
   spec.title = top.string("title").value_or("");
   spec.seed = static_cast<std::uint64_t>(
       top.integer("seed", 0, std::numeric_limits<std::int64_t>::max()).value_or(1));
   spec.trials = top.integer("trials", 1, most_trials).value_or(1);
+  if (const auto until = top.string("until"))
+    spec.until = Until::parse(*until, top.what(*top.find("until"), "until")).text();
   spec.full = top.flag("full").value_or(false);
   if (const auto* table = top.table("network")) {
     const Reader reader(file, "[network]", *table);

@@ -71,7 +71,11 @@ std::vector<Option> campaign_options() {
       {.name = "protect",
        .value = "LIST",
        .help = "grid of protections, as in none,secded-72-64,parity:width=32 (temblor list protections)"},
-      {.name = "trials", .value = "N", .help = "trials of every point"},
+      {.name = "trials", .value = "N", .help = "trials of every point; the most, with --until"},
+      {.name = "until",
+       .value = "WHEN",
+       .help = "stop a point when an interval is narrow enough, as in \"ci(sdc) < 0.5%\" (half widths; "
+               "docs/spec.md)"},
       {.name = "seed", .value = "N", .help = "key of all random streams (also TEMBLOR_SEED)"},
       {.name = "full",
        .value = "",
@@ -86,6 +90,13 @@ std::vector<Option> campaign_options() {
   return options;
 }
 
+Option interval_option() {
+  return {.name = "interval",
+          .value = "METHOD",
+          .help = "intervals of rates, 95 %: wilson or clopper-pearson",
+          .initial = "wilson"};
+}
+
 Spec campaign_spec(const Arguments& arguments) {
   const auto file = arguments.positional("SPEC");
   Spec spec = file ? load_spec(*file) : Spec{};
@@ -93,6 +104,7 @@ Spec campaign_spec(const Arguments& arguments) {
   overrides.title = arguments.text("title");
   overrides.seed = arguments.text("seed");
   overrides.trials = arguments.text("trials");
+  overrides.until = arguments.text("until");
   overrides.network = arguments.text("network");
   overrides.set = arguments.text("dataset");
   overrides.split = arguments.text("split");

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include <temblor/base/text.hpp>
+#include <temblor/campaign/strata.hpp>
 #include <temblor/cli/campaign_table.hpp>
 #include <temblor/report/protection_rows.hpp>
 
@@ -16,26 +17,22 @@ std::string digits(double value, const char* form = "%.4g") {
   return text.data();
 }
 
-/// Mean and range of a share of images over the trials.
-struct Shares {
-  double sum = 0;
-  double least = 1;
-  double most = 0;
-  std::int64_t trials = 0;
+/// "0.6704 [0.5721, 0.7590]"; one trial has no interval.
+std::string text(const Estimate& estimate) {
+  if (estimate.trials == 0) return "none";
+  const auto value = digits(estimate.value, "%.4f");
+  if (estimate.method == "none") return value;
+  return value + " [" + digits(estimate.interval.lower, "%.4f") + ", " +
+         digits(estimate.interval.upper, "%.4f") + "]";
+}
 
-  void add(std::int64_t count, double samples) {
-    const double share = static_cast<double>(count) / samples;
-    sum += share;
-    least = std::min(least, share);
-    most = std::max(most, share);
-    ++trials;
-  }
-  std::string text() const {
-    if (trials == 0) return "none";
-    const auto mean = digits(sum / static_cast<double>(trials), "%.4f");
-    return trials == 1 ? mean : mean + " [" + digits(least, "%.4f") + ".." + digits(most, "%.4f") + "]";
-  }
-};
+/// "0.11 0.45 0.86 0.88 0.89"; of one trial nothing.
+std::string quantiles_text(const std::vector<double>& rates) {
+  if (rates.size() < 2) return "";
+  std::vector<std::string> parts;
+  for (const double value : quantiles(rates, check_quantiles)) parts.push_back(digits(value, "%.4f"));
+  return join(parts, " ");
+}
 
 std::string bounds_text(const ResultFile& result, std::int64_t point) {
   std::vector<std::string> parts;
@@ -49,13 +46,18 @@ std::string bounds_text(const ResultFile& result, std::int64_t point) {
 
 }  // namespace
 
-Table campaign_table(const ResultFile& result) {
-  const auto samples = static_cast<double>(result.samples());
+Table campaign_table(const ResultFile& result, IntervalMethod method) {
   const bool failures = std::any_of(result.trials().begin(), result.trials().end(),
                                     [](const TrialRow& trial) { return trial.outcome != Outcome::done; });
+  const auto& accuracy = find_rate("accuracy");
+  const auto& changed = find_rate("sdc");
   Table table;
-  table.columns = {{"point"},  {"attack"},   {"severity"}, {"format"},    {"layers"},
-                   {"trials"}, {"accuracy"}, {"SDC"},      {"worst drop"}};
+  const bool spread = std::any_of(result.points().begin(), result.points().end(),
+                                  [](const PointRow& point) { return point.trials > 1; });
+  table.columns = {{"point"}, {"attack"}, {"severity"}, {"format"}, {"layers"}, {"trials"}, {"accuracy"}};
+  if (spread) table.columns.push_back({"accuracy 5 25 50 75 95 %"});
+  table.columns.push_back({"SDC"});
+  table.columns.push_back({"worst drop"});
   const bool protections = std::any_of(result.points().begin(), result.points().end(),
                                        [](const PointRow& point) { return point.protection != "none"; });
   const auto scores = protections ? protection_scores(result) : std::vector<ProtectionScore>{};
@@ -70,7 +72,6 @@ Table campaign_table(const ResultFile& result) {
     table.columns.push_back({"tightness (max)"});
   }
   for (const auto& point : result.points()) {
-    Shares accuracy, changed;
     double worst = std::nan("");
     std::int64_t failed = 0;
     for (std::int64_t t = 0; t < point.trials; ++t) {
@@ -79,14 +80,16 @@ Table campaign_table(const ResultFile& result) {
         ++failed;
         continue;
       }
-      accuracy.add(trial.correct, samples);
-      changed.add(trial.changed, samples);
       if (!(trial.drop_max <= worst)) worst = trial.drop_max;
     }
     auto severity = point.quantity + "=" + digits(point.severity);
     if (point.acting != point.severity) severity += " (rate " + digits(point.acting) + ")";
-    std::vector<Cell> row{point.index,  point.attack,    severity,       point.format, point.layers,
-                          point.trials, accuracy.text(), changed.text(), worst};
+    std::vector<Cell> row{
+        point.index,  point.attack, severity,        point.format,
+        point.layers, point.trials, text(tally(result, point, accuracy).estimate(method))};
+    if (spread) row.emplace_back(quantiles_text(trial_rates(result, point, accuracy)));
+    row.emplace_back(text(tally(result, point, changed).estimate(method)));
+    row.emplace_back(worst);
     if (protections) {
       row.emplace_back(point.protection);
       const auto& score = scores[static_cast<std::size_t>(point.index)];
@@ -111,6 +114,28 @@ Table campaign_table(const ResultFile& result) {
     table.add(std::move(row));
   }
   return table;
+}
+
+Table strata_table(const ResultFile& result, IntervalMethod method) {
+  Table table;
+  table.columns = {{"attack"}, {"format"}, {"strata"}, {"faults"}, {"trials"}, {"rate"}, {"estimate"}};
+  for (const auto& strata : stratifications(result)) {
+    const auto& point = result.points()[static_cast<std::size_t>(strata.points.front())];
+    for (const char* name : {"any_change", "any_no_prediction", "point_lost", "sdc", "accuracy"}) {
+      const auto estimate = stratified_rate(result, strata, find_rate(name), method);
+      table.add({point.attack, point.format, static_cast<std::int64_t>(strata.points.size()),
+                 strata.population, estimate.trials, std::string(name), text(estimate)});
+    }
+  }
+  return table;
+}
+
+std::string intervals_text(const ResultFile& result, IntervalMethod method) {
+  const bool any = std::any_of(result.points().begin(), result.points().end(),
+                               [](const PointRow& point) { return point.trials > 1; });
+  if (!any) return "";
+  return "intervals: 95 %, " + to_text(method) +
+         " over trials (the images of a trial are a cluster); quantiles are over the trials\n";
 }
 
 }  // namespace temblor::cli

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <ostream>
-#include <set>
 
 #include <nlohmann/json.hpp>
 #include <oneapi/tbb/global_control.h>
@@ -16,6 +15,7 @@
 #include <temblor/campaign/census_file.hpp>
 #include <temblor/campaign/interrupt.hpp>
 #include <temblor/campaign/result_file.hpp>
+#include <temblor/cli/bits.hpp>
 #include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
@@ -26,37 +26,6 @@
 
 namespace temblor::cli {
 namespace {
-
-/// all, field names, bits and ranges of bits A-B, separated by commas; ascending, each once.
-std::vector<int> parse_bits(const std::string& text, const Format& format) {
-  std::set<int> bits;
-  std::vector<std::string> fields;
-  for (const auto& field : format.fields) fields.push_back(field.name);
-  for (const auto& word : split(text, ',')) {
-    const auto named = std::find(fields.begin(), fields.end(), word);
-    if (word == "all") {
-      for (int bit = 0; bit < format.bits; ++bit) bits.insert(bit);
-    } else if (named != fields.end()) {
-      const BitField& field = format.fields[static_cast<std::size_t>(named - fields.begin())];
-      for (int bit = field.low; bit < field.low + field.bits; ++bit) bits.insert(bit);
-    } else if (!word.empty() && word.find_first_not_of("0123456789-") == std::string::npos) {
-      const auto ends = split(word, '-');
-      if (ends.size() > 2) usage_error("--bits " + word, "a range is A-B", "as in 23-30");
-      const auto bit = [&](const std::string& end) {
-        return static_cast<int>(
-            parse_integer(end, "--bits (of format " + format.name + ")", 0, format.bits - 1));
-      };
-      const int low = bit(ends.front());
-      const int high = bit(ends.back());
-      if (low > high) usage_error("--bits " + word, "it runs backward", "put the lower bit first");
-      for (int b = low; b <= high; ++b) bits.insert(b);
-    } else {
-      fields.emplace_back("all");
-      unknown_name("bits or field of format " + format.name, word, fields);
-    }
-  }
-  return {bits.begin(), bits.end()};
-}
 
 void write_provenance(const hdf5::File& file, const Arguments& arguments, const Dataset& data,
                       double seconds) {
@@ -182,7 +151,7 @@ void print_json(std::ostream& out, const Outline& of, const std::vector<Section>
 int run_census(const Arguments& arguments, const Streams& streams) {
   const Format& format = find_format(arguments.required("format"));
   CensusRequest request;
-  request.bits = parse_bits(arguments.required("bits"), format);
+  request.bits = parse_bits(arguments.required("bits"), "--bits", format);
   request.trace = !arguments.flag("full");
   const auto top = static_cast<std::size_t>(parse_integer(arguments.required("top"), "--top", 0, 1 << 24));
   const std::string path = arguments.required("network");

@@ -1,3 +1,5 @@
+#include "plan_size.hpp"
+
 #include <algorithm>
 #include <ostream>
 
@@ -56,6 +58,8 @@ nlohmann::ordered_json json(const Plan& plan) {
 }
 
 int run_plan(const Arguments& arguments, const Streams& streams) {
+  if (arguments.given("error")) return run_size(arguments, streams);
+  refuse_size_options(arguments);
   const auto plan = make_plan(campaign_spec(arguments));
   if (arguments.flag("json")) {
     streams.out << json(plan).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
@@ -81,14 +85,28 @@ int run_plan(const Arguments& arguments, const Streams& streams) {
 Subcommand plan_command() {
   Subcommand command;
   command.name = "plan";
-  command.help = "show what a campaign would do, without running it";
+  command.help = "show what a campaign would do, or size one that samples faults";
   command.details =
       "Reads the spec, the network and the dataset, refuses what run would refuse, and prints points, "
       "trials, blocks of "
-      "trials and the space on disk: while it runs, and at most after (the result file is compressed).";
-  command.examples = {"temblor plan campaign.toml", "temblor plan campaign.toml --trials 1000 --json"};
+      "trials and the space on disk: while it runs, and at most after (the result file is compressed).\n"
+      "\n"
+      "With --error it sizes a campaign instead: how many single-bit faults of a network's stored weights to "
+      "draw so that the share of faults with some effect is known within that error. The population is "
+      "weights "
+      "x bits; n = N / (1 + e^2 (N-1) / (t^2 p (1-p))) (Leveugle et al., DATE 2009). Strata are sampled on "
+      "their "
+      "own, in proportion to their size, or, with the rates of a pilot, by Neyman's allocation. -o writes a "
+      "spec "
+      "with one point a stratum; temblor export --table strata combines its rates.";
+  command.examples = {
+      "temblor plan campaign.toml", "temblor plan campaign.toml --trials 1000 --json",
+      "temblor plan --network net.h5 --format int8 --error 1% --confidence 99%",
+      "temblor plan --network net.h5 --dataset fashion-mnist --error 1% --strata layer,bit --pilot "
+      "census.h5 -o sample.toml"};
   command.positionals = {{"SPEC", "campaign spec (TOML)", false}};
   command.options = campaign_options();
+  for (auto& option : size_options()) command.options.push_back(option);
   command.options.push_back({.name = "json", .value = "", .help = "as JSON"});
   command.run = run_plan;
   return command;

@@ -57,9 +57,34 @@ void print_refusals(const ResultFile& result, std::ostream& err) {
   }
 }
 
-int report(const std::string& output, const Streams& streams) {
+/// What became of `until`.
+void print_stops(const ResultFile& result, const std::string& until, std::ostream& err) {
+  if (until.empty()) return;
+  const auto least = Until::parse(until, "until").least_trials();
+  std::int64_t stopped = 0;
+  std::vector<std::string> not_met;
+  for (const auto& point : result.points()) {
+    if (point.trials < point.trials_most) ++stopped;
+    if (point.trials == point.trials_most && point.trials > 1) not_met.push_back(std::to_string(point.index));
+  }
+  err << "until " << until << ": " << stopped << " points stopped early";
+  if (!not_met.empty()) {
+    err << "; all trials were needed, or not enough, at point" << (not_met.size() > 1 ? "s " : " ")
+        << join(not_met, ", ") << " (it is looked at from " << least << " trials on)";
+  }
+  err << "\n";
+}
+
+int report(const std::string& output, IntervalMethod method, const Streams& streams) {
   const ResultFile result(output);
-  write_text(streams.out, campaign_table(result));
+  write_text(streams.out, campaign_table(result, method));
+  if (const auto strata = strata_table(result, method); !strata.rows.empty()) {
+    streams.out << "\nwhole populations, from their strata\n";
+    write_text(streams.out, strata);
+    streams.out << "\n";
+  }
+  streams.out << intervals_text(result, method);
+  print_stops(result, parse_spec(result.spec(), output + ", /provenance/spec", "").until, streams.err);
   print_worst(result, output, streams.out);
   streams.out << "result: " << output << "\n";
   print_refusals(result, streams.err);
@@ -81,6 +106,7 @@ int report(const std::string& output, const Streams& streams) {
 int run_run(const Arguments& arguments, const Streams& streams) {
   const auto output = output_path(arguments);
   check_place(output);
+  const auto method = parse_interval(arguments.required("interval"), "value of --interval");
   RunOptions options;
   options.threads = thread_count(arguments);
   options.words = &streams.err;
@@ -94,7 +120,7 @@ int run_run(const Arguments& arguments, const Streams& streams) {
     return static_cast<int>(Exit::interrupted);
   }
   if (done.state == RunState::already) streams.err << "'" << output << "' is complete; nothing was done\n";
-  return report(output, streams);
+  return report(output, method, streams);
 }
 
 }  // namespace
@@ -130,6 +156,7 @@ Subcommand run_command() {
                              .value = "FILE",
                              .help = "result file (default: the spec's name with .h5)",
                              .letter = 'o'});
+  command.options.push_back(interval_option());
   command.options.push_back(
       {.name = "threads", .value = "N", .help = "threads (also TEMBLOR_THREADS; default: all processors)"});
   command.run = run_run;

@@ -1,4 +1,5 @@
 #include "certificate_rows.hpp"
+#include "rate_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -240,6 +241,12 @@ const std::vector<ResultTable>& result_tables() {
         {"undetected_words"},
         {"check_faults"}},
        trial_rows},
+      {"rates", "a rate at a point: estimate, interval and its method, counts, quantiles over the trials",
+       true, rate_columns(), nullptr, rate_rows},
+      {"strata",
+       "a rate of a stratum of single faults, and of the population that the strata make up (its point is "
+       "empty)",
+       true, stratum_columns(), nullptr, stratum_rows},
       {"samples",
        "an image at a point: its worst drops over the trials",
        true,
@@ -324,13 +331,18 @@ const ResultTable& find_result_table(const std::string& name) {
   unknown_name("table", name, names);
 }
 
-void write_table(std::ostream& out, const ResultFile& file, const ResultTable& table, TableFormat format) {
+void write_table(std::ostream& out, const ResultFile& file, const ResultTable& table, TableFormat format,
+                 IntervalMethod method) {
   if (table.points && file.bounds_only()) {
     input_error(file.path() + " has no table '" + table.name + "'", "it holds bounds alone",
                 "export its bounds, or give a file made by temblor run");
   }
   RowWriter writer(out, format, table.columns);
-  table.rows(file, writer);
+  if (table.rates != nullptr) {
+    table.rates(file, method, writer);
+  } else {
+    table.rows(file, writer);
+  }
   writer.finish();
 }
 

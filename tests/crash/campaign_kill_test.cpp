@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -37,6 +38,15 @@ std::vector<std::string> long_run(const CrashCampaign& campaign, const std::stri
 
 TEST_CASE("killed at 30 random instants, a campaign ends in the same bytes") {
   CrashCampaign().kill_at_random(30, 1);
+}
+
+TEST_CASE("killed while its points stop early, a campaign ends in the same bytes") {
+  const CrashCampaign campaign({"--until", "ci(sdc) < 12%", "--trials", "120"});
+  const ResultFile whole(campaign.file("whole.h5"));
+  const auto& points = whole.points();
+  REQUIRE(std::any_of(points.begin(), points.end(),
+                      [](const PointRow& point) { return point.trials < point.trials_most; }));
+  campaign.kill_at_random(15, 2);
 }
 
 TEST_CASE("one signal saves, names the command that goes on, and ends with 130") {

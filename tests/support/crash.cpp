@@ -26,7 +26,8 @@ void sleep_seconds(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
 }
 
-CrashCampaign::CrashCampaign() : network_(make_network(directory_.path())) {
+CrashCampaign::CrashCampaign(std::vector<std::string> options)
+    : options_(std::move(options)), network_(make_network(directory_.path())) {
   write_file(file("spec.toml"),
              "trials = 12\n[network]\nfile = \"net.h5\"\n[data]\nset = \"" + std::string(synthetic_data) +
                  "\"\n[[attack]]\nname = \"weight-pgd\"\neps = [1e-3, 1e-2]\nsteps = 60\n"
@@ -42,7 +43,9 @@ CrashCampaign::CrashCampaign() : network_(make_network(directory_.path())) {
 }
 
 std::vector<std::string> CrashCampaign::words(const std::string& output, int threads) const {
-  return {"run", file("spec.toml"), "-o", output, "--threads", std::to_string(threads)};
+  std::vector<std::string> all{"run", file("spec.toml"), "-o", output, "--threads", std::to_string(threads)};
+  all.insert(all.end(), options_.begin(), options_.end());
+  return all;
 }
 
 void CrashCampaign::kill_at_random(int kills, std::uint64_t seed) const {

@@ -11,7 +11,8 @@ namespace temblor::testing {
 /// A campaign that takes a fraction of a second, run by the real program.
 class CrashCampaign {
  public:
-  CrashCampaign();
+  /// `options` are added to its command line.
+  explicit CrashCampaign(std::vector<std::string> options = {});
   std::vector<std::string> words(const std::string& output, int threads = 2) const;
   std::string file(const std::string& name) const { return directory_.file(name); }
   const std::string& directory() const { return directory_.path(); }
@@ -24,6 +25,7 @@ class CrashCampaign {
 
  private:
   TemporaryDirectory directory_;
+  std::vector<std::string> options_;
   std::string network_, expected_;
   double seconds_ = 0;
 };

@@ -65,6 +65,9 @@ class Attack {
   virtual std::optional<CodeFaults> code_faults() const { return std::nullopt; }
   /// Every image has a perturbation of its own.
   virtual bool per_sample() const { return false; }
+  /// Faults of which every trial injects one, each as likely as the others: shares of trials estimate shares
+  /// of this population. 0: trials are no such draws.
+  virtual std::uint64_t population() const { return 0; }
 };
 
 /// An attack: one file in attacks/ and one line in attacks/table.cpp.

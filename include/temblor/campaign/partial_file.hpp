@@ -37,6 +37,7 @@ class PartialFile {
   const std::vector<std::uint8_t>& status() const { return status_; }  ///< [blocks], 1 when written
   void write(std::size_t block, const BlockResult& result);
   BlockResult read(std::size_t block) const;
+  std::vector<TrialRow> read_trials(std::size_t block) const;  ///< only these
 
   std::string started() const;  ///< UTC time of creation
   std::string version() const;  ///< of the program that created it

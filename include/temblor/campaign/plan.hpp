@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/campaign/spec.hpp>
 #include <temblor/perturb/protection.hpp>
+#include <temblor/campaign/until.hpp>
 #include <temblor/perturb/stored.hpp>
 
 namespace temblor {
@@ -32,9 +34,9 @@ struct Point {
   double severity;
   LayerSet layers;
   std::size_t base;  ///< index into Plan::bases
-  std::int64_t trials;
+  std::int64_t trials;       ///< the most, when the plan has `until`
   std::size_t threat;        ///< index into Plan::threats
-  std::int64_t first_trial;  ///< row of /trials
+  std::int64_t first_trial;  ///< row of /trials, when all trials are run
   double acting;             ///< the severity that the attack gets: of a voltage the rate of the table
   ProtectionChoice protection;
   /// Number of the point's random streams: counted without the protections, so that points which differ in
@@ -42,6 +44,7 @@ struct Point {
   std::uint32_t stream;
   std::uint64_t stored_bits = 0;    ///< of the network's weights in the format, scales included
   std::uint64_t overhead_bits = 0;  ///< what the protection adds to them
+  std::uint64_t population = 0;     ///< Attack::population
 };
 
 /// A distinct threat set around one base.
@@ -67,6 +70,7 @@ struct Plan {
   std::vector<Threat> threats;
   std::vector<TrialBlock> blocks;  ///< in the order point, first
   std::int64_t trials = 0;         ///< of all points
+  std::optional<Until> until{};    ///< when a point has trials enough
 
   /// What decides the results, one line an item; its SHA-256 is the campaign's id. Places of files and the
   /// title are not part of it.

@@ -25,7 +25,7 @@ enum class RunState {
 
 struct RunReport {
   RunState state = RunState::finished;
-  std::size_t blocks_done = 0;
+  std::size_t blocks_done = 0;  ///< or not needed (Plan::until)
   std::size_t blocks = 0;
 };
 
@@ -53,8 +53,8 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
 Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
                          std::int64_t sample);
 
-/// Folds the blocks of a complete partial file into the result file `path`, with bounds and checks. Returns
-/// false when a stop was asked for meanwhile.
+/// Folds the blocks that count of a complete partial file into the result file `path`, with bounds and
+/// checks. Returns false when a stop was asked for meanwhile.
 bool compact(const Plan& plan, const PartialFile& partial, const std::string& path,
              const RunOptions& options);
 

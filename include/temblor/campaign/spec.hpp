@@ -32,6 +32,7 @@ struct Spec {
   std::string title{};
   std::uint64_t seed = 1;
   std::int64_t trials = 1;
+  std::string until{};    ///< when a point has trials enough (Until); `trials` is then the most. "": never
   std::string network{};  ///< file
   DataRequest data{};
   std::vector<AttackSpec> attacks{};
@@ -45,7 +46,8 @@ struct Spec {
 
 /// Values of the command line and the environment, which come before those of the spec file. Texts as typed.
 struct Overrides {
-  std::optional<std::string> title{}, seed{}, trials{}, network{}, set{}, split{}, select{}, directory{};
+  std::optional<std::string> title{}, seed{}, trials{}, until{}, network{}, set{}, split{}, select{},
+      directory{};
   std::optional<std::string> attack{};  ///< replaces all [[attack]] tables
   std::map<std::string, std::string>
       severity{};  ///< quantity ("eps") -> list: every attack with that quantity

@@ -19,6 +19,8 @@ Spec campaign_spec(const Arguments& arguments);
 std::map<std::string, std::string> assignments(
     const std::vector<std::string>& texts, const std::string& option = "--set",
     const std::string& example = "steps=100 (temblor list attacks)");
+/// --interval wilson|clopper-pearson
+Option interval_option();
 /// --threads, else TEMBLOR_THREADS, else all processors.
 int thread_count(const Arguments& arguments);
 /// "25.6 MB"

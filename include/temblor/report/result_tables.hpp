@@ -6,6 +6,7 @@
 
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/report/table.hpp>
+#include <temblor/stats/estimate.hpp>
 
 namespace temblor {
 
@@ -17,13 +18,16 @@ struct ResultTable {
   bool points;       ///< needs points: not there in a file of bounds
   std::vector<Column> columns;
   void (*rows)(const ResultFile& file, RowWriter& writer);
+  /// Instead of `rows`, for tables of rates.
+  void (*rates)(const ResultFile& file, IntervalMethod method, RowWriter& writer) = nullptr;
 };
 
-/// points, trials, samples, bounds, checks, protections, ...
+/// points, trials, rates, strata, samples, bounds, checks, protections, ...
 const std::vector<ResultTable>& result_tables();
 /// By name; usage error with the nearest name otherwise.
 const ResultTable& find_result_table(const std::string& name);
-/// Writes a whole table; bad-input error when the file cannot have it.
-void write_table(std::ostream& out, const ResultFile& file, const ResultTable& table, TableFormat format);
+/// Writes a whole table; bad-input error when the file cannot have it. `method` is that of its intervals.
+void write_table(std::ostream& out, const ResultFile& file, const ResultTable& table, TableFormat format,
+                 IntervalMethod method = IntervalMethod::wilson);
 
 }  // namespace temblor
