@@ -180,17 +180,19 @@ Sizing size_campaign(const Network& network, const SizeRequest& request) {
   }
   if (request.pilot) take_pilot(network, request, sizing.strata);
   std::vector<StratumPrior> priors;
-  for (const auto& stratum : sizing.strata) priors.push_back({stratum.population, stratum.deviation});
+  for (const auto& stratum : sizing.strata)
+    priors.push_back({stratum.population, stratum.rate, stratum.deviation});
   sizing.needed = request.pilot
                       ? stratified_size(priors, request.error, request.confidence, request.neyman)
                       : sample_size(sizing.population, request.error, request.confidence, request.rate);
   constexpr std::int64_t least = 2;  // one trial has no variance
-  const auto trials = allocate(priors, sizing.needed, request.neyman, least);
+  auto trials = allocate(priors, sizing.needed, request.neyman, least);
+  if (request.pilot) raise_to(priors, request.error, request.confidence, trials);
   for (std::size_t h = 0; h < trials.size(); ++h) {
     sizing.strata[h].trials = trials[h];
     sizing.trials += trials[h];
   }
-  sizing.reached = stratified_error(priors, trials, request.confidence);
+  sizing.reached = expected_half_width(priors, trials, request.confidence);
   return sizing;
 }
 

@@ -104,16 +104,17 @@ std::vector<Section> sections_of(const Network& network, const SizeRequest& requ
                 stratum.pilot_trials > 0 ? Cell{stratum.pilot_trials} : Cell{}, stratum.rate,
                 stratum.deviation, stratum.trials});
   }
-  Section size{"size",
-               "Size",
-               {{"population", "", "faults in all"},
-                {"of", "", "rate to estimate"},
-                {"error", "", "half width asked for"},
-                {"confidence", "", "of the interval"},
-                {"allocation", "", "of trials to strata"},
-                {"needed", "", "faults to draw without replacement"},
-                {"trials", "", "in all, strata rounded up"},
-                {"reached", "", "half width of so many independent draws"}}};
+  Section size{
+      "size",
+      "Size",
+      {{"population", "", "faults in all"},
+       {"of", "", "rate to estimate"},
+       {"error", "", "half width asked for"},
+       {"confidence", "", "of the interval"},
+       {"allocation", "", "of trials to strata"},
+       {"needed", "", "faults to draw without replacement"},
+       {"trials", "", "in all: strata rounded up, and with a pilot raised until the error is reached"},
+       {"reached", "", "half width that the estimate of so many draws is expected to have"}}};
   size.add({sizing.population, request.of->name, request.error, request.confidence,
             std::string(request.neyman ? "neyman" : "proportional"), sizing.needed, sizing.trials,
             sizing.reached});

@@ -34,6 +34,41 @@ double student_quantile(double degrees, double confidence) {
   return quantile(complement(boost::math::students_t(degrees), (1 - confidence) / 2));
 }
 
+/// Of n >= 2 trials with mean share p and standard deviation s.
+ConfidenceInterval cluster_interval(double p, double s, std::int64_t n, IntervalMethod method,
+                                    double confidence) {
+  if (s == 0) {
+    const double unseen = clopper_pearson(0, n, confidence).upper;
+    return {p * (1 - unseen), p + (1 - p) * unseen};
+  }
+  const double ratio = normal_quantile(confidence) / student_quantile(static_cast<double>(n - 1), confidence);
+  const double effective = p * (1 - p) * static_cast<double>(n) / (s * s) * ratio * ratio;
+  return interval_of(p, effective, method, confidence);
+}
+
+/// Squared contributions of a stratum to both sides of the combined interval.
+struct Sides {
+  double below = 0;
+  double above = 0;
+};
+
+Sides sides_of(const StratumPrior& stratum, double weight, std::int64_t n, double confidence) {
+  const auto interval =
+      n < 2 ? ConfidenceInterval{0, 1}
+            : cluster_interval(stratum.rate, stratum.deviation, n, IntervalMethod::wilson, confidence);
+  return {std::pow(weight * (stratum.rate - interval.lower), 2),
+          std::pow(weight * (interval.upper - stratum.rate), 2)};
+}
+
+double half_width(const std::vector<Sides>& sides) {
+  Sides sum;
+  for (const auto& side : sides) {
+    sum.below += side.below;
+    sum.above += side.above;
+  }
+  return (std::sqrt(sum.below) + std::sqrt(sum.above)) / 2;
+}
+
 struct Sums {
   double population = 0;
   double deviation = 0;  ///< sum W_h s_h
@@ -88,16 +123,9 @@ Estimate cluster_share(const Moments& shares, IntervalMethod method, double conf
   ensure(shares.not_finite() == 0 && (n == 0 || (shares.least() >= 0 && shares.most() <= 1)),
          "shares lie in [0, 1]");
   if (n < 2) return {n == 0 ? none : shares.mean(), {0, 1}, n, "none"};
-  const double p = shares.mean();
-  const std::string name = "cluster " + to_text(method);
-  if (shares.least() == shares.most()) {
-    const double unseen = clopper_pearson(0, n, confidence).upper;
-    return {p, {p * (1 - unseen), p + (1 - p) * unseen}, n, name};
-  }
-  const double deviation = shares.deviation();
-  const double ratio = normal_quantile(confidence) / student_quantile(static_cast<double>(n - 1), confidence);
-  const double effective = p * (1 - p) * static_cast<double>(n) / (deviation * deviation) * ratio * ratio;
-  return {p, interval_of(p, effective, method, confidence), n, name};
+  const double deviation = shares.least() == shares.most() ? 0.0 : shares.deviation();
+  return {shares.mean(), cluster_interval(shares.mean(), deviation, n, method, confidence), n,
+          "cluster " + to_text(method)};
 }
 
 Estimate stratified_share(std::span<const StratumShare> strata) {
@@ -159,17 +187,56 @@ std::vector<std::int64_t> allocate(std::span<const StratumPrior> strata, std::in
   return trials;
 }
 
-double stratified_error(std::span<const StratumPrior> strata, std::span<const std::int64_t> trials,
-                        double confidence) {
+double expected_half_width(std::span<const StratumPrior> strata, std::span<const std::int64_t> trials,
+                           double confidence) {
   ensure(strata.size() == trials.size(), "one number of trials a stratum");
-  const Sums sums = sums_of(strata);
-  double variance = 0;
+  const double population = sums_of(strata).population;
+  std::vector<Sides> sides;
   for (std::size_t h = 0; h < strata.size(); ++h) {
-    ensure(trials[h] >= 1, "a stratum is sampled");
-    const double weight = static_cast<double>(strata[h].population) / sums.population;
-    variance += std::pow(weight * strata[h].deviation, 2) / static_cast<double>(trials[h]);
+    const double weight = static_cast<double>(strata[h].population) / population;
+    sides.push_back(sides_of(strata[h], weight, trials[h], confidence));
   }
-  return normal_quantile(confidence) * std::sqrt(variance);
+  return half_width(sides);
+}
+
+void raise_to(std::span<const StratumPrior> strata, double error, double confidence,
+              std::vector<std::int64_t>& trials) {
+  ensure(strata.size() == trials.size(), "one number of trials a stratum");
+  const double population = sums_of(strata).population;
+  struct Step {
+    std::int64_t trials;
+    Sides sides;
+  };
+  const auto side = [&](std::size_t h, std::int64_t n) {
+    return sides_of(strata[h], static_cast<double>(strata[h].population) / population, n, confidence);
+  };
+  const auto step = [&](std::size_t h) {
+    const auto next = std::min(strata[h].population, trials[h] + trials[h] / 8 + 1);
+    return Step{next, side(h, next)};
+  };
+  std::vector<Sides> sides;
+  std::vector<Step> steps;
+  for (std::size_t h = 0; h < strata.size(); ++h) {
+    sides.push_back(side(h, trials[h]));
+    steps.push_back(step(h));
+  }
+  while (half_width(sides) > error) {
+    std::size_t best = strata.size();
+    double most = 0;
+    for (std::size_t h = 0; h < strata.size(); ++h) {
+      const auto more = static_cast<double>(steps[h].trials - trials[h]);
+      if (more == 0) continue;
+      const double gain =
+          (sides[h].below + sides[h].above - steps[h].sides.below - steps[h].sides.above) / more;
+      if (best < strata.size() && gain <= most) continue;
+      best = h;
+      most = gain;
+    }
+    if (best == strata.size()) return;
+    trials[best] = steps[best].trials;
+    sides[best] = steps[best].sides;
+    steps[best] = step(best);
+  }
 }
 
 }  // namespace temblor

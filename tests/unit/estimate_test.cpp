@@ -93,7 +93,7 @@ TEST_CASE("strata: one is the whole, several add variances by weight") {
 }
 
 TEST_CASE("sample sizes of strata: without pilot that of one population, by Neyman less") {
-  const std::vector<StratumPrior> equal{{600000, 0.5}, {300000, 0.5}, {100000, 0.5}};
+  const std::vector<StratumPrior> equal{{600000, 0.5, 0.5}, {300000, 0.5, 0.5}, {100000, 0.5, 0.5}};
   const auto whole = sample_size(1000000, 0.01, 0.99);
   CHECK(std::abs(stratified_size(equal, 0.01, 0.99, false) - whole) <= 1);
   CHECK(std::abs(stratified_size(equal, 0.01, 0.99, true) - whole) <= 1);
@@ -101,25 +101,41 @@ TEST_CASE("sample sizes of strata: without pilot that of one population, by Neym
   CHECK(trials == std::vector<std::int64_t>{600, 300, 100});
 
   // Cochran: the share of N_h s_h.
-  const std::vector<StratumPrior> unequal{{900000, 0.01}, {100000, 0.5}};
+  const std::vector<StratumPrior> unequal{{900000, 1e-4, 0.01}, {100000, 0.5, 0.5}};
   const auto proportional = stratified_size(unequal, 0.005, 0.95, false);
   const auto neyman = stratified_size(unequal, 0.005, 0.95, true);
   CHECK(neyman < proportional / 4);
   const auto shared = allocate(unequal, neyman, true, 2);
   CHECK(static_cast<double>(shared[1]) / static_cast<double>(shared[0]) ==
         Approx(50000.0 / 9000.0).epsilon(0.05));
-  CHECK(stratified_error(unequal, shared, 0.95) == Approx(0.005).epsilon(0.01));
-  CHECK(stratified_error(unequal, allocate(unequal, proportional, false, 2), 0.95) ==
-        Approx(0.005).epsilon(0.01));
+  CHECK(expected_half_width(unequal, allocate(unequal, proportional, false, 2), 0.95) ==
+        Approx(0.005).epsilon(0.05));
+}
+
+TEST_CASE("trials are raised where a heavy stratum would be nearly unseen, and no further than needed") {
+  const std::vector<StratumPrior> strata{{500000, 0.0, 0.0}, {400000, 0.001, 0.0316}, {100000, 0.3, 0.458}};
+  const auto first = allocate(strata, stratified_size(strata, 0.01, 0.95, true), true, 2);
+  CHECK(first[0] == 2);
+  CHECK(expected_half_width(strata, first, 0.95) > 0.1);
+  auto trials = first;
+  raise_to(strata, 0.01, 0.95, trials);
+  CHECK(expected_half_width(strata, trials, 0.95) <= 0.01);
+  CHECK(expected_half_width(strata, trials, 0.95) > 0.009);
+  CHECK(trials[0] + trials[1] + trials[2] < sample_size(1000000, 0.01, 0.95, 0.0304));
+  for (std::size_t h = 0; h < 3; ++h) CHECK(trials[h] >= first[h]);
+
+  std::vector<std::int64_t> small{2, 2};
+  raise_to(std::vector<StratumPrior>{{5, 0.0, 0.0}, {8, 0.5, 0.5}}, 0.001, 0.95, small);
+  CHECK(small == std::vector<std::int64_t>{5, 8});  // there are no more
 }
 
 TEST_CASE("an allocation takes small strata whole and none without its least") {
-  const std::vector<StratumPrior> strata{{10, 0.5}, {1000000, 0.001}, {5000, 0.0}};
+  const std::vector<StratumPrior> strata{{10, 0.5, 0.5}, {1000000, 1e-6, 0.001}, {5000, 0.0, 0.0}};
   const auto trials = allocate(strata, 300, true, 2);
   CHECK(trials[0] <= 10);
   CHECK(trials[1] >= 290);
   CHECK(trials[2] == 2);
-  CHECK(allocate(std::vector<StratumPrior>{{1, 0.5}, {7, 0.5}}, 8, false, 2) ==
+  CHECK(allocate(std::vector<StratumPrior>{{1, 0.5, 0.5}, {7, 0.5, 0.5}}, 8, false, 2) ==
         std::vector<std::int64_t>{1, 7});
 }
 

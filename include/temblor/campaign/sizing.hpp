@@ -44,8 +44,8 @@ struct Sizing {
   std::vector<SizedStratum> strata;
   std::int64_t population = 0;
   std::int64_t needed = 0;  ///< by the formula, drawn without replacement
-  std::int64_t trials = 0;  ///< of all strata, each rounded up
-  double reached = 0;       ///< half width of so many independent draws
+  std::int64_t trials = 0;  ///< of all strata: rounded up, and with a pilot raised until `reached` is enough
+  double reached = 0;       ///< half width that the stratified estimate of so many draws is expected to have
 };
 
 /// Without strata and pilot n = N / (1 + e^2 (N-1) / (t^2 p (1-p))) of Leveugle et al., DATE 2009. A pilot

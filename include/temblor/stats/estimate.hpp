@@ -55,6 +55,7 @@ Estimate stratified_share(std::span<const StratumShare> strata);
 /// What is known of a stratum before it is sampled.
 struct StratumPrior {
   std::int64_t population;
+  double rate;       ///< expected share
   double deviation;  ///< standard deviation of one trial's share: sqrt(p (1-p)) of an event
 };
 /// Trials in all for a half width `error` of the stratified estimate at this confidence, with finite
@@ -67,8 +68,14 @@ std::int64_t stratified_size(std::span<const StratumPrior> strata, double error,
 /// others); rounded up, at least min(least, N_h) each, so that the sum may exceed n.
 std::vector<std::int64_t> allocate(std::span<const StratumPrior> strata, std::int64_t n, bool neyman,
                                    std::int64_t least);
-/// Half width that so many independent draws in each stratum reach: t sqrt(sum W_h^2 s_h^2 / n_h).
-double stratified_error(std::span<const StratumPrior> strata, std::span<const std::int64_t> trials,
-                        double confidence);
+/// Half width that stratified_share is expected to have after so many independent draws: from cluster
+/// intervals at the expected shares and deviations.
+double expected_half_width(std::span<const StratumPrior> strata, std::span<const std::int64_t> trials,
+                           double confidence);
+/// Raises trials, where a trial gains most, until that is at most `error`, or every stratum has as many
+/// trials as members. Allocations for variances alone leave heavy strata in which nothing is expected nearly
+/// without trials, and then nothing is known of them.
+void raise_to(std::span<const StratumPrior> strata, double error, double confidence,
+              std::vector<std::int64_t>& trials);
 
 }  // namespace temblor
