@@ -83,7 +83,9 @@ class BitFlip : public StoredFaults {
     return CodeFaults{severity(), draw_ == Draw::nested};
   }
 
-  std::uint64_t population() const override { return count_ && severity_ == 1 ? population_ : 0; }
+  std::uint64_t population() const override {
+    return draw_ == Draw::count && severity() == 1 ? population_.size() : 0;
+  }
 
   ThreatSet threat() const override {
     const std::string target = target_ == Target::scales        ? " of scales"

@@ -49,6 +49,8 @@ std::string find_population(const CensusFile& census, const PointRow& point, Pop
   if (const auto target = words.find("target"); target != words.end() && target->second != "codes")
     return "its faults are in " + target->second + ", not in codes";
   if (point.protection != "none") return "its faults meet the protection " + point.protection;
+  if (const auto channel = words.find("channel"); channel != words.end() && channel->second != "all")
+    return "its faults are in channel " + channel->second + " alone";
   if (point.format != census.identity.format)
     return "format " + point.format + ", the census is of " + census.identity.format;
   std::vector<int> layers;

@@ -116,8 +116,10 @@ void add_points(Plan& plan, const AttackSpec& attack) {
 
 std::vector<TrialBlock> cut(const std::vector<Point>& points) {
   std::vector<TrialBlock> blocks;
+  // Every block keeps folds for every image until the end: campaigns of many points take fewer.
+  const auto most = std::clamp<std::int64_t>(2048 / static_cast<std::int64_t>(points.size()), 8, most_blocks);
   for (std::size_t p = 0; p < points.size(); ++p) {
-    const auto size = (points[p].trials + most_blocks - 1) / most_blocks;
+    const auto size = (points[p].trials + most - 1) / most;
     for (std::int64_t first = 0; first < points[p].trials; first += size) {
       blocks.push_back({p, first, std::min(size, points[p].trials - first)});
     }

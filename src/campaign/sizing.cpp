@@ -64,6 +64,9 @@ bool holds(const PointRow& point, const SizedStratum& stratum, const Format& for
   const auto words = parameter_words(point.params);
   if (const auto target = words.find("target"); target != words.end() && target->second != "codes")
     return false;
+  if (const auto channel = words.find("channel"); channel != words.end() && channel->second != "all")
+    return false;
+  if (point.protection != "none") return false;
   const auto bits = chosen_bits(words, format);
   if (!std::all_of(stratum.bits.begin(), stratum.bits.end(), [&](int bit) { return bits.contains(bit); }))
     return false;

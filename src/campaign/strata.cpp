@@ -33,7 +33,8 @@ Place place_of(const PointRow& point) {
 
 /// What strata of one population have in common.
 std::string kind_of(const PointRow& point) {
-  std::string kind = point.attack + " " + point.format + " " + to_text(point.severity);
+  std::string kind =
+      point.attack + " " + point.format + " " + point.protection + " " + to_text(point.severity);
   for (const auto& [name, value] : parameter_words(point.params)) {
     if (name != "bit" && name != "field") kind += " " + name + "=" + value;
   }

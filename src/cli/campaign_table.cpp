@@ -84,9 +84,13 @@ Table campaign_table(const ResultFile& result, IntervalMethod method) {
     }
     auto severity = point.quantity + "=" + digits(point.severity);
     if (point.acting != point.severity) severity += " (rate " + digits(point.acting) + ")";
-    std::vector<Cell> row{
-        point.index,  point.attack, severity,        point.format,
-        point.layers, point.trials, text(tally(result, point, accuracy).estimate(method))};
+    std::vector<Cell> row{point.index,
+                          point.attack,
+                          severity,
+                          point.format,
+                          point.layers,
+                          point.trials,
+                          text(tally(result, point, accuracy).estimate(method))};
     if (spread) row.emplace_back(quantiles_text(trial_rates(result, point, accuracy)));
     row.emplace_back(text(tally(result, point, changed).estimate(method)));
     row.emplace_back(worst);

@@ -126,11 +126,9 @@ std::vector<Section> sections_of(const Network& network, const SizeRequest& requ
 std::vector<Option> size_options() {
   return {{.name = "error",
            .value = "SHARE",
-           .help = "size a sampled campaign of single-bit faults: half width of its estimate, as in 1%"},
+           .help = "size a sampled campaign of single-bit faults: half width of its estimate, as in 1%; "
+                   "--rate is then the expected share, where no pilot tells (0.5, the safe guess)"},
           {.name = "confidence", .value = "SHARE", .help = "of that estimate (95%)"},
-          {.name = "rate",
-           .value = "SHARE",
-           .help = "expected share, where no pilot tells (0.5, the safe guess)"},
           {.name = "of",
            .value = "RATE",
            .help = "what is estimated (any_change): a rate of temblor export --table rates"},

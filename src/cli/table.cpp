@@ -54,6 +54,7 @@ const std::vector<Subcommand>& subcommand_table() {
       list_command(),
       export_command(),
       plan_command(),
+      study_command(),
       replay_command(),
       help_command(),
   });

@@ -9,8 +9,8 @@
 #include <temblor/attacks/attack.hpp>
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/campaign/spec.hpp>
-#include <temblor/perturb/protection.hpp>
 #include <temblor/campaign/until.hpp>
+#include <temblor/perturb/protection.hpp>
 #include <temblor/perturb/stored.hpp>
 
 namespace temblor {
@@ -22,8 +22,8 @@ struct TrialBlock {
   std::int64_t count = 0;
 };
 
-/// At most this many blocks a point: block size is ceil(trials / 64), a function of the spec alone, so that
-/// per-block sums are the same whatever the threads.
+/// At most this many blocks a point, and 2048 of a campaign of more than 32 points (at least 8 a point): block
+/// size is a function of the spec alone, so that per-block sums are the same whatever the threads.
 inline constexpr std::int64_t most_blocks = 64;
 
 /// One point of the grid attack x severity x layers x format x protection (the protection runs fastest).
@@ -33,7 +33,7 @@ struct Point {
   Quantity quantity;
   double severity;
   LayerSet layers;
-  std::size_t base;  ///< index into Plan::bases
+  std::size_t base;          ///< index into Plan::bases
   std::int64_t trials;       ///< the most, when the plan has `until`
   std::size_t threat;        ///< index into Plan::threats
   std::int64_t first_trial;  ///< row of /trials, when all trials are run

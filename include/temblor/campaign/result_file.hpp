@@ -33,8 +33,8 @@ struct PointRow {
   std::int64_t stream = 0;         ///< points of the same number have the same faults
   std::int64_t stored_bits = 0;    ///< of the network's weights in the format, scales included
   std::int64_t overhead_bits = 0;  ///< what the protection adds to them
-  std::int64_t trials_most = 0;  ///< asked for; `trials` are fewer where `until` was met
-  std::int64_t population = 0;   ///< faults that each trial draws one of; 0 for other trials
+  std::int64_t trials_most = 0;    ///< asked for; `trials` are fewer where `until` was met
+  std::int64_t population = 0;     ///< faults that each trial draws one of; 0 for other trials
 };
 
 /// How a trial ended.

@@ -18,7 +18,7 @@ std::map<std::string, std::string> parameter_words(const std::string& canonical)
 std::set<int> chosen_bits(const std::map<std::string, std::string>& words, const Format& format);
 
 /// Points of one campaign that sample disjoint parts of one population of single faults: same attack,
-/// severity and parameters but for layers, field and bit.
+/// severity, protection and parameters but for layers, field and bit.
 struct Stratification {
   std::vector<std::int64_t> points;  ///< two and more
   std::int64_t population = 0;       ///< faults of all of them

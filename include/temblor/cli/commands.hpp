@@ -19,6 +19,7 @@ Subcommand generalize_command();
 Subcommand list_command();
 Subcommand export_command();
 Subcommand plan_command();
+Subcommand study_command();
 Subcommand replay_command();
 Subcommand help_command();
 

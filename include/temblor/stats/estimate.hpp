@@ -35,7 +35,7 @@ Estimate event_share(std::int64_t hits, std::int64_t trials, IntervalMethod meth
 /// same fault: they are a cluster, and only trials are independent. The interval is Wilson's or
 /// Clopper-Pearson's with the effective number of trials p (1-p) / Var(mean), corrected for the degrees of
 /// freedom of the variance by (z/t)^2 (Korn and Graubard, Survey Methodology 24, 1998; docs/theory.md,
-/// section 12). Unlike mean +- t s/sqrt(n) it stays in [0, 1], is not symmetric where shares are skewed, and
+/// section 14). Unlike mean +- t s/sqrt(n) it stays in [0, 1], is not symmetric where shares are skewed, and
 /// is the event's interval when every trial's share is 0 or 1. Trials that are all alike have no variance:
 /// then as many of the unseen ones may be different, by any amount, as Clopper and Pearson allow after none
 /// in n. One trial alone says nothing: [0, 1].
