@@ -91,13 +91,14 @@ TEST_CASE("until: the same bytes for any threads, and for blocks that came in an
       const auto& block = plan.blocks[b];
       const auto& point = plan.points[block.point];
       const auto attack = make_attack(*point.attack, plan.context(point));
+      const auto protection = plan.protection(point);
       const Evaluator evaluator(plan.bases[point.base].network, plan.data);
       Evaluator::Scratch scratch(evaluator);
       TrialSamples samples;
       BlockResult result;
       result.margins = empty_margins(static_cast<std::size_t>(plan.data.size()));
       for (std::int64_t t = block.first; t < block.first + block.count; ++t) {
-        const auto run = run_trial(plan, block.point, t, *attack, evaluator, scratch, samples);
+        const auto run = run_trial(plan, block.point, t, *attack, *protection, evaluator, scratch, samples);
         result.trials.push_back(run.row);
         fold_trial(samples, t, result.margins);
       }
