@@ -1,8 +1,8 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 #include <numeric>
-#include <unordered_map>
 #include <unordered_set>
 
 #include <Random123/philox.h>
@@ -11,6 +11,55 @@
 #include <temblor/random/stream.hpp>
 
 namespace temblor {
+namespace {
+
+/// A Fisher-Yates order of {0..n-1} of which only the first entries are asked for: a table, open addressing,
+/// of the entries that are no longer themselves.
+class SparsePermutation {
+ public:
+  explicit SparsePermutation(double expected) {
+    // More than expected makes the table grow; nothing but memory depends on this guess.
+    const auto entries = static_cast<std::uint64_t>(std::min(expected, 0x1p28));
+    slots_.resize(std::bit_ceil(2 * entries + 16));
+  }
+
+  /// The entry at `slot`; the one at `last` moves there. `last` is not asked for again.
+  std::uint64_t take(std::uint64_t slot, std::uint64_t last) {
+    if (2 * (used_ + 1) > slots_.size()) grow();
+    const std::uint64_t moved = find(last).key == last + 1 ? find(last).value : last;
+    Slot& own = find(slot);
+    const std::uint64_t taken = own.key == 0 ? slot : own.value;
+    used_ += own.key == 0 ? 1 : 0;
+    own = {slot + 1, moved};
+    return taken;
+  }
+
+ private:
+  struct Slot {
+    std::uint64_t key = 0;  ///< index + 1; 0 when free
+    std::uint64_t value = 0;
+  };
+
+  Slot& find(std::uint64_t i) {
+    const std::uint64_t mask = slots_.size() - 1;
+    std::uint64_t at = (i * 0x9e3779b97f4a7c15ULL) >> 20U & mask;  // the golden ratio spreads neighbours
+    while (slots_[at].key != 0 && slots_[at].key != i + 1) at = (at + 1) & mask;
+    return slots_[at];
+  }
+
+  void grow() {
+    std::vector<Slot> old(2 * slots_.size());
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.key != 0) find(slot.key - 1) = slot;
+    }
+  }
+
+  std::vector<Slot> slots_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace
 
 Stream::Stream(std::uint64_t seed, StreamId id) : seed_(seed), id_(id) {}
 
@@ -100,20 +149,14 @@ std::vector<std::uint64_t> choose_each(Stream& stream, std::uint64_t n, double p
 std::vector<Arrival> choose_nested(Stream stream, std::uint64_t n, double p) {
   ensure(p >= 0 && p <= 1, "choose_nested(n, p) needs p in [0, 1]");
   std::vector<Arrival> arrivals;
-  std::unordered_map<std::uint64_t, std::uint64_t> moved;  // permutation: entries that are not themselves
+  SparsePermutation order(static_cast<double>(n) * p);
   const double last = std::log1p(-p);
   double log_left = 0;  // log(1 - hash): the least of m uniforms on (t, 1) leaves (1 - t) U^(1/m)
   for (std::uint64_t left = n; left > 0; --left) {
     log_left += std::log(stream.uniform()) / static_cast<double>(left);
     if (log_left < last) break;
     const std::uint64_t slot = stream.below(left);
-    const auto entry = [&](std::uint64_t i) {
-      const auto found = moved.find(i);
-      return found == moved.end() ? i : found->second;
-    };
-    arrivals.push_back({entry(slot), -std::expm1(log_left), stream.word64()});
-    moved[slot] = entry(left - 1);
-    moved.erase(left - 1);
+    arrivals.push_back({order.take(slot, left - 1), -std::expm1(log_left), stream.word64()});
   }
   std::sort(arrivals.begin(), arrivals.end(),
             [](const Arrival& a, const Arrival& b) { return a.position < b.position; });
