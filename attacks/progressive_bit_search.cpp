@@ -44,7 +44,8 @@ void check_relations(const Params& params) {
   }
 }
 
-/// Bits searched one by one. Fewer flips from the same stream are a prefix of more.
+/// Bits searched one by one. The images are those of the trial in every point of a campaign, so that fewer
+/// flips are a prefix of more.
 class ProgressiveBitSearch : public FlipSearch {
  public:
   explicit ProgressiveBitSearch(const AttackContext& context)
@@ -101,6 +102,8 @@ class ProgressiveBitSearch : public FlipSearch {
                      {*codes_, static_cast<std::uint32_t>((std::uint64_t{1} << format.bits) - 1)});
   }
 
+  std::optional<CodeFaults> code_faults() const override { return CodeFaults{}; }
+
   bool deterministic() const override { return attacked_.size() <= size_ && kept_.size() <= size_; }
 
  private:
@@ -143,7 +146,7 @@ class ProgressiveBitSearch : public FlipSearch {
   }
 
   pbs::Batch batch(const Stream& stream) const {
-    Stream draws = stream;
+    Stream draws = stream.across_points();
     pbs::Batch batch = batch_;
     std::vector<std::size_t> rows;
     const auto draw = [&](const std::vector<std::size_t>& pool) {

@@ -119,8 +119,7 @@ Replay replay(const ReplayRequest& request) {
   replayed.sample = request.sample.value_or(run.row.worst_sample);
   replayed.drop = samples.drop[static_cast<std::size_t>(replayed.sample)];
   if (const auto* search = dynamic_cast<const FlipSearch*>(attack.get())) {
-    replayed.log =
-        search->search(Stream(plan.spec.seed, {point.stream, static_cast<std::uint32_t>(request.trial), 0}));
+    replayed.log = search->search(trial_stream(plan, index, request.trial));
   }
   replayed.format = plan.bases[point.base].format;
   for (int layer = 0; layer < base.layers(); ++layer) replayed.layers.push_back(base.layer_name(layer));

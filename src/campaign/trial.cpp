@@ -22,6 +22,10 @@ Norms perturbation_norms(const Network& network, const Dataset& data, const Pert
                                             static_cast<Index>(sample), image));
 }
 
+Stream trial_stream(const Plan& plan, std::size_t point, std::int64_t trial) {
+  return {plan.spec.seed, {plan.points[point].stream, static_cast<std::uint32_t>(trial), 0}};
+}
+
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
                    const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
                    TrialSamples& samples) {
@@ -29,7 +33,7 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
   auto& row = run.row;
   row.point = static_cast<std::int64_t>(point);
   row.trial = trial;
-  const Stream stream(plan.spec.seed, {plan.points[point].stream, static_cast<std::uint32_t>(trial), 0});
+  const Stream stream = trial_stream(plan, point, trial);
   auto& perturbation = run.perturbation;
   try {
     perturbation = attack.perturb(stream);

@@ -7,6 +7,7 @@
 #include <temblor/campaign/partial_file.hpp>
 #include <temblor/campaign/plan.hpp>
 #include <temblor/evaluate/evaluator.hpp>
+#include <temblor/random/stream.hpp>
 
 namespace temblor {
 
@@ -44,6 +45,8 @@ struct TrialRun {
   Perturbation perturbation;
 };
 
+/// The random numbers of one trial's attack.
+Stream trial_stream(const Plan& plan, std::size_t point, std::int64_t trial);
 /// Draws and evaluates one trial: the attack's perturbation, then what the protection leaves of it. A
 /// temblor::Error of the attack that is not internal makes a failed trial; `samples` is then left alone.
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
