@@ -307,9 +307,9 @@ TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmet
             if (weights[m]) REQUIRE(outside(set, m, network.weights(static_cast<int>(m)), *weights[m]) == 0);
           }
         }
-        const bool on_codes = !test.given.contains("target") || test.given.at("target") == "codes";
-        REQUIRE(attack->code_faults().has_value() == (entry.stored_codes && on_codes));
-        REQUIRE(attack->per_sample() == std::holds_alternative<SampleDelta>(perturbation.delta));
+        const bool sparse = std::holds_alternative<SparseDelta>(perturbation.delta);
+        REQUIRE(attack->code_faults().has_value() == (entry.stored_codes && sparse));
+        REQUIRE(attack->per_sample() == (!sparse && !std::holds_alternative<DenseDelta>(perturbation.delta)));
         if (entry.stored_codes) check_faults(test, perturbation);
         check_workspace(network, perturbation);
       }
