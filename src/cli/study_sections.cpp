@@ -131,7 +131,9 @@ Section tolerance(const ResultFile& result, const std::vector<Rounding>& roundin
                    {"size", "1", "as a share of the first format's stored bits"},
                    {"accuracy", "1", "without faults"},
                    {"rate", "", "largest tolerated rate"},
-                   {"accuracy there", "1", "mean over trials at it"}}};
+                   {"accuracy there", "1", "mean over trials at it"},
+                   {"lower", "1", "95 % interval of it"},
+                   {"upper", "1", "its other end"}}};
   struct Curve {
     std::int64_t bits = 0;
     double rate = 0;
