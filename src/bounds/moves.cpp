@@ -245,7 +245,7 @@ std::string refuses_moves(const Network& network, const ThreatSet& set) {
       }
     }
   } else if (set.ball == Ball::bits) {
-    return "any number of flips, or flips in scales: no bound of the real-valued kind";
+    return "any number of flips, or flips in scales or activations: no bound of the real-valued kind";
   }
   if (set.frobenius == 0 && set.row == 0 && set.budget.zero()) return {};
   for (const int layer : set.layers) {

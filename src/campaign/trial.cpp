@@ -17,6 +17,7 @@ Norms perturbation_norms(const Network& network, const Dataset& data, const Pert
   if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) return measure(network, *sparse);
   if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta))
     return measure(network, dense->layers);
+  if (std::holds_alternative<ActivationFaults>(perturbation.delta)) return {};  // no weight changes
   const Matrix image = data.images.row(static_cast<Index>(sample));
   return measure(network, perturbed_weights(network, std::get<SampleDelta>(perturbation.delta),
                                             static_cast<Index>(sample), image));
@@ -53,9 +54,10 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
                                        : evaluator.evaluate(perturbation, scratch, samples);
   const auto norms = perturbation_norms(evaluator.network(), plan.data, perturbation, counts.worst_sample);
   row.outcome = Outcome::done;
-  run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta);
+  run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta) ||
+                   std::holds_alternative<ActivationFaults>(perturbation.delta);
   row.changed_weights = norms.changed;
-  row.flipped_bits = static_cast<std::int64_t>(perturbation.faults.size());
+  row.flipped_bits = perturbation.flipped_bits();
   row.linf = norms.linf;
   row.l2 = norms.l2;
   row.relative = norms.relative;

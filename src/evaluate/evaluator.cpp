@@ -119,6 +119,8 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
   } else if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta)) {
     infer_all(base, state.workspace.apply(*dense), state, tally);
     state.workspace.undo();
+  } else if (const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta)) {
+    infer_activations(base, *activations, state, tally);
   } else {
     infer_samples(base, std::get<SampleDelta>(perturbation.delta), state, tally);
   }
@@ -136,6 +138,8 @@ TrialCounts Evaluator::evaluate_full(const Perturbation& perturbation, Scratch& 
   } else if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta)) {
     infer_full(base, state.workspace.apply(*dense), state, tally);
     state.workspace.undo();
+  } else if (const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta)) {
+    infer_activations_full(base, *activations, state, tally);
   } else {
     infer_samples_full(base, std::get<SampleDelta>(perturbation.delta), state, tally);
   }

@@ -79,6 +79,14 @@ void infer_samples(const Baseline& base, const SampleDelta& delta, Evaluator::Sc
 void infer_samples_full(const Baseline& base, const SampleDelta& delta, Evaluator::Scratch::State& state,
                         Tally& tally);
 
+/// Infers again the images with faulty activations, from their first faulty site on.
+void infer_activations(const Baseline& base, const ActivationFaults& faults, Evaluator::Scratch::State& state,
+                       Tally& tally);
+
+/// The same by inferring every node of every image.
+void infer_activations_full(const Baseline& base, const ActivationFaults& faults,
+                            Evaluator::Scratch::State& state, Tally& tally);
+
 /// Logits of the state's rows, exactly, when the state's units of `layer` give state.values: the layer's
 /// other units, and everything that does not depend on them, keep their golden outputs.
 void infer_rows(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state,

@@ -113,12 +113,22 @@ void BlockRunner::clip_node(std::size_t i, Index count) {
     values[k] = values[k] >= low ? std::min(values[k], high) : low;
 }
 
+void BlockRunner::offer(std::size_t i, Index count, NodeHook& hook) {
+  Slot& slot = slots_[i];
+  const RowsView from = slot.view;
+  if (slot.own == nullptr) {
+    float* to = buffer_of(i);
+    for (Index r = 0; r < count; ++r) std::copy_n(from.row(r), slot.view.stride, to + r * slot.view.stride);
+  }
+  hook.change(static_cast<int>(i), slot.own);
+}
+
 RowsView BlockRunner::run(const Images& images) {
   return run(images, {}, all_);
 }
 
 RowsView BlockRunner::run(const Images& images, const Activations& golden, const std::vector<bool>& dirty,
-                          const UnitPatch* patch) {
+                          const UnitPatch* patch, NodeHook* hook) {
   ensure(images.count <= block, "a run is at most one block of images");
   const Images range{images.images, images.rows != nullptr ? 0 : images.first, images.count, images.rows};
   const auto rows_of = [&](const Matrix& all) {
@@ -135,6 +145,7 @@ RowsView BlockRunner::run(const Images& images, const Activations& golden, const
       slots_[i].own = nullptr;
       slots_[i].view = rows_of(golden.outputs[i]);
     }
+    if (hook != nullptr && hook->wants(static_cast<int>(i))) offer(i, images.count, *hook);
   }
   return slots_.back().view;
 }

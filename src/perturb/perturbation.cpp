@@ -67,6 +67,12 @@ void add_changes(const Values& before, const Values& after, Norms& norms, double
 
 }  // namespace
 
+std::int64_t Perturbation::flipped_bits() const {
+  if (const auto* activations = std::get_if<ActivationFaults>(&delta))
+    return static_cast<std::int64_t>(activations->bits.size());
+  return static_cast<std::int64_t>(faults.size());
+}
+
 Matrix SampleDelta::seen(Index sample, const Matrix& image) const {
   return images.size() == 0 ? image : Matrix(images.row(sample));
 }

@@ -28,6 +28,15 @@ struct OutputRange {
   bool limited = false;
 };
 
+/// Changes the outputs of some nodes as a run comes to them.
+class NodeHook {
+ public:
+  virtual ~NodeHook() = default;
+  virtual bool wants(int node) const = 0;
+  /// values [images of the run x units]
+  virtual void change(int node, float* values) = 0;
+};
+
 /// Runs a network block of images by block, in buffers that are reused: nothing is allocated from run to run
 /// by dense, element-wise and reshaping layers. The same arithmetic as forward(), bit for bit.
 class BlockRunner {
@@ -53,9 +62,10 @@ class BlockRunner {
   };
   /// Every node. The result (logits, [count x classes]) is valid until the next run.
   RowsView run(const Images& images);
-  /// Only nodes marked in `dirty`; the others have their outputs in `golden` (all images).
+  /// Only nodes marked in `dirty`; the others have their outputs in `golden` (all images). `hook` is given
+  /// nodes of either kind.
   RowsView run(const Images& images, const Activations& golden, const std::vector<bool>& dirty,
-               const UnitPatch* patch = nullptr);
+               const UnitPatch* patch = nullptr, NodeHook* hook = nullptr);
 
   /// Nodes that depend on a marked one, the marked ones included.
   std::vector<bool> descendants(std::vector<bool> marked) const;
@@ -73,6 +83,7 @@ class BlockRunner {
   void clip_node(std::size_t i, Index count);
   const Matrix* gather(int node, const Images& images);
   void patch_node(std::size_t i, const Images& images, const Matrix& golden, const UnitPatch& patch);
+  void offer(std::size_t i, Index count, NodeHook& hook);
   float* buffer_of(std::size_t i);
   const RowsView& view_of(int node) const;
   Index units_of(int node) const;

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
 
+#include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
 #include <temblor/perturb/threat.hpp>
 
@@ -56,10 +59,34 @@ struct SampleDelta {
   Matrix seen(Index sample, const Matrix& image) const;
 };
 
-/// What an attack returns: one perturbation of the network's weights.
+/// A place where a network holds activations as codes: node `node` of its graph gives their decoded values.
+struct ActivationSite {
+  int layer = -1;  ///< the weighted layer whose outputs they are; -1: the image
+  int node = -1;
+  Encoded grid;  ///< format, scales and zero points (one, or one a unit); no codes
+};
+
+/// One bit of one activation of one image.
+struct ActivationBit {
+  std::uint32_t sample;  ///< row of the dataset
+  std::uint32_t site;
+  std::uint32_t unit;
+  std::uint32_t bit;
+  auto operator<=>(const ActivationBit&) const = default;
+};
+
+/// Transient faults: bits of the codes of activations are inverted, each image has its own. The weights stay.
+struct ActivationFaults {
+  std::shared_ptr<const std::vector<ActivationSite>> sites;  ///< in the order of the graph
+  std::vector<ActivationBit> bits;                           ///< sorted, without repeats
+};
+
+/// What an attack returns: one perturbation of the network's weights, or of its activations.
 struct Perturbation {
-  std::variant<SparseDelta, DenseDelta, SampleDelta> delta;
+  std::variant<SparseDelta, DenseDelta, SampleDelta, ActivationFaults> delta;
   std::vector<BitFault> faults{};  ///< for faults on stored codes
+
+  std::int64_t flipped_bits() const;
 };
 
 /// Size of a perturbation, over weights and biases.

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <temblor/formats/format.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/perturb/perturbation.hpp>
 #include <temblor/perturb/threat.hpp>
 
 namespace temblor {
@@ -16,6 +19,11 @@ struct StoredNetwork {
   const Format* format;
   std::vector<Encoded> codes;  ///< one a weighted layer
   Network network;             ///< decoded weights, biases untouched (fp32)
+  /// Where activations are held as codes as well (hold_activations); null: nowhere.
+  std::shared_ptr<const std::vector<ActivationSite>> sites{};
+  std::string name{};  ///< when it is more than the format's
+
+  const std::string& label() const { return name.empty() ? format->name : name; }
 };
 
 /// Codes of one layer's weights.
