@@ -41,6 +41,7 @@ const std::vector<AttackEntry>& attack_table() {
         burst_entry(),
         word_entry(),
         memory_entry(),
+        fault_map_entry(),
     };
     std::set<std::string> names;
     for (const auto& entry : entries) {

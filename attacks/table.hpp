@@ -17,5 +17,6 @@ AttackEntry quantization_noise_entry();
 AttackEntry gaussian_entry();
 AttackEntry exact_entry();
 AttackEntry k_weights_entry();
+AttackEntry fault_map_entry();
 
 }  // namespace temblor

@@ -3,6 +3,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/params.hpp>
+#include <temblor/base/sha256.hpp>
 #include <temblor/base/text.hpp>
 
 namespace temblor {
@@ -27,6 +28,7 @@ Params::Value parse_value(std::string_view owner, const ParamSpec& spec, const s
       }
       return text;
     case ParamType::text:
+    case ParamType::file:
       return text;
   }
   internal_error("parameter " + spec.name + " has no type");
@@ -46,6 +48,7 @@ Params::Params(std::string_view owner, const std::vector<ParamSpec>& specs,
   for (const auto& spec : specs) {
     const auto found = given.find(spec.name);
     values_[spec.name] = parse_value(owner, spec, found == given.end() ? spec.initial : found->second);
+    if (spec.type == ParamType::file) files_.insert(spec.name);
   }
 }
 
@@ -78,7 +81,10 @@ const std::string& Params::text(std::string_view name) const {
 
 std::string Params::canonical() const {
   std::vector<std::string> parts;
-  for (const auto& [name, value] : values_) parts.push_back(name + "=" + to_text(value));
+  for (const auto& [name, value] : values_) {
+    const auto words = to_text(value);
+    parts.push_back(name + "=" + (files_.contains(name) && !words.empty() ? sha256_file(words) : words));
+  }
   return join(parts, " ");
 }
 

@@ -210,6 +210,12 @@ void write_provenance(const hdf5::Group& file, const Plan& plan, const PartialFi
   ::gethostname(host.data(), host.size() - 1);
   std::vector<std::string> inputs{plan.spec.network};
   inputs.insert(inputs.end(), plan.data.files.begin(), plan.data.files.end());
+  for (const auto& attack : plan.spec.attacks) {
+    for (const auto& param : find_attack(attack.name).params) {
+      const auto given = attack.params.find(param.name);
+      if (param.type == ParamType::file && given != attack.params.end()) inputs.push_back(given->second);
+    }
+  }
   const auto hashes = each(inputs, [](const std::string& path) {
     return std::filesystem::is_regular_file(path) ? sha256_file(path) : std::string("not a file");
   });
@@ -249,7 +255,7 @@ bool write_result(const Plan& plan, const PartialFile& partial, const std::strin
   for (const auto& base : plan.bases)
     golden.push_back(logits(base.network, base.network.view(), plan.data.images, true));
   write_samples(file, plan.data.index, plan.data.labels,
-                each(plan.bases, [](const StoredNetwork& base) { return base.format->name; }),
+                each(plan.bases, [](const StoredNetwork& base) { return base.label(); }),
                 each(golden, [](const Matrix& block) { return &block; }));
   write_points(file, plan, stops);
   write_threats(file, each(plan.threats, [&](const Threat& threat) {

@@ -17,9 +17,24 @@ namespace {
 std::size_t base_index(Plan& plan, const std::string& format) {
   const auto& entry = find_format(format);
   for (std::size_t i = 0; i < plan.bases.size(); ++i) {
-    if (plan.bases[i].format == &entry) return i;
+    if (plan.bases[i].format == &entry && plan.bases[i].sites == nullptr) return i;
   }
   plan.bases.push_back(store(plan.network, entry));
+  return plan.bases.size() - 1;
+}
+
+/// The base of an attack's points; attacks on activations have bases of their own.
+std::size_t base_index(Plan& plan, const AttackEntry& entry, const Params& params, const LayerSet& layers,
+                       const std::string& format) {
+  const auto stored = base_index(plan, format);
+  if (entry.base == nullptr) return stored;
+  for (const auto& point : plan.points) {
+    if (point.attack == &entry && point.layers == layers && point.params.values() == params.values() &&
+        plan.bases[point.base].format == plan.bases[stored].format) {
+      return point.base;
+    }
+  }
+  plan.bases.push_back(entry.base(plan.bases[stored], plan.data, layers, params));
   return plan.bases.size() - 1;
 }
 
@@ -76,7 +91,7 @@ void add_points(Plan& plan, const AttackSpec& attack) {
   for (const double severity : attack.severity) {
     for (const auto& layers : layer_sets) {
       for (const auto& format : attack.format) {
-        const auto base = base_index(plan, format);
+        const auto base = base_index(plan, entry, params, layers, format);
         const double acting = attack.volts ? plan.spec.voltage->rate(severity, "volts") : severity;
         Point point{&entry,
                     params,
@@ -166,8 +181,10 @@ std::string identity_text(const Plan& plan) {
 
 AttackContext Plan::context(const Point& point) const {
   const auto& base = bases[point.base];
-  return {base.network, data,         *base.format, point.layers,
-          point.acting, point.params, &base,        memory_spec("[memory]", spec.memory)};
+  AttackContext context{base.network, data,         *base.format, point.layers,
+                        point.acting, point.params, &base,        memory_spec("[memory]", spec.memory)};
+  context.original = &network;
+  return context;
 }
 
 std::unique_ptr<Protection> Plan::protection(const Point& point) const {

@@ -19,17 +19,25 @@ void check_range(const std::string& what, std::int64_t value, std::int64_t count
               "give 0 to " + std::to_string(count - 1));
 }
 
+/// The path as it is, else that of the same name beside the result file.
+std::string found(const std::string& path, const std::string& result) {
+  const auto beside = std::filesystem::path(result).parent_path() / std::filesystem::path(path).filename();
+  return !std::filesystem::exists(path) && std::filesystem::exists(beside) ? beside.string() : path;
+}
+
 /// The stored spec with its files where they are now: as stored, else beside the result file.
-Spec located_spec(const ResultFile& result, const ReplayRequest& request) {
-  auto spec = parse_spec(result.spec(), request.file + ", /provenance/spec", "");
-  const auto beside =
-      std::filesystem::path(request.file).parent_path() / std::filesystem::path(spec.network).filename();
-  if (request.network) {
-    spec.network = *request.network;
-  } else if (!std::filesystem::exists(spec.network) && std::filesystem::exists(beside)) {
-    spec.network = beside.string();
+Spec located_spec(const ResultFile& result, const std::optional<std::string>& network,
+                  const std::optional<std::string>& directory) {
+  auto spec = parse_spec(result.spec(), result.path() + ", /provenance/spec", "");
+  spec.network = network ? *network : found(spec.network, result.path());
+  for (auto& attack : spec.attacks) {
+    for (const auto& param : find_attack(attack.name).params) {
+      const auto given = attack.params.find(param.name);
+      if (param.type == ParamType::file && given != attack.params.end())
+        given->second = found(given->second, result.path());
+    }
   }
-  if (request.directory) spec.data.directory = *request.directory;
+  if (directory) spec.data.directory = *directory;
   return spec;
 }
 
@@ -54,10 +62,9 @@ Network perturbed_network(const Plan& plan, const Network& base, const Perturbat
     layers = perturbed_weights(base, *sparse);
   } else if (const auto* dense = std::get_if<DenseDelta>(&perturbation.delta)) {
     layers = dense->layers;
-  } else {
+  } else if (const auto* own = std::get_if<SampleDelta>(&perturbation.delta)) {
     const Matrix image = plan.data.images.row(static_cast<Index>(sample));
-    layers =
-        perturbed_weights(base, std::get<SampleDelta>(perturbation.delta), static_cast<Index>(sample), image);
+    layers = perturbed_weights(base, *own, static_cast<Index>(sample), image);
   }
   Network network = base;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
@@ -79,6 +86,22 @@ bool same_trial(const TrialRow& a, const TrialRow& b) {
                      [&](const auto& column) { return bits(a.*column.member) == bits(b.*column.member); });
 }
 
+Plan plan_again(const ResultFile& result, const std::optional<std::string>& network,
+                const std::optional<std::string>& directory) {
+  if (result.bounds_only())
+    input_error("'" + result.path() + "' has no trials", "it holds bounds alone", "give a campaign's result");
+  const auto spec = located_spec(result, network, directory);
+  if (const auto id = load_network(spec.network).id(); id != result.network_id()) {
+    input_error("network '" + spec.network + "' is not the campaign's",
+                "its id is " + id.substr(0, 12) + ", " + result.path() + " was made with " +
+                    result.network_id().substr(0, 12),
+                "give the original with --network");
+  }
+  auto plan = make_plan(spec);
+  check_inputs(result, plan);
+  return plan;
+}
+
 Replay replay(const ReplayRequest& request) {
   const ResultFile result(request.file);
   if (result.bounds_only())
@@ -89,16 +112,7 @@ Replay replay(const ReplayRequest& request) {
   check_range("trial", request.trial, row.trials);
   if (request.sample) check_range("sample", *request.sample, static_cast<std::int64_t>(result.samples()));
 
-  const auto spec = located_spec(result, request);
-  if (const auto id = load_network(spec.network).id(); id != result.network_id()) {
-    input_error("network '" + spec.network + "' is not the campaign's",
-                "its id is " + id.substr(0, 12) + ", " + request.file + " was made with " +
-                    result.network_id().substr(0, 12),
-                "give the original with --network");
-  }
-  const auto plan = make_plan(spec);
-  check_inputs(result, plan);
-
+  const auto plan = plan_again(result, request.network, request.directory);
   const auto& point = plan.points[index];
   const auto& base = plan.bases[point.base].network;
   const auto attack = make_attack(*point.attack, plan.context(point));
@@ -109,7 +123,7 @@ Replay replay(const ReplayRequest& request) {
   auto run = run_trial(plan, index, request.trial, *attack, *protection, evaluator, scratch, samples);
 
   Replay replayed;
-  replayed.network = spec.network;
+  replayed.network = plan.spec.network;
   replayed.description = plan.describe(point);
   replayed.stored = result.trials()[static_cast<std::size_t>(row.first_trial + request.trial)];
   replayed.again = run.row;
@@ -123,7 +137,8 @@ Replay replay(const ReplayRequest& request) {
   }
   replayed.format = plan.bases[point.base].format;
   for (int layer = 0; layer < base.layers(); ++layer) replayed.layers.push_back(base.layer_name(layer));
-  replayed.broken = perturbed_network(plan, base, run.perturbation, replayed.sample);
+  if (!std::holds_alternative<ActivationFaults>(run.perturbation.delta))
+    replayed.broken = perturbed_network(plan, base, run.perturbation, replayed.sample);
   const auto* samples_delta = std::get_if<SampleDelta>(&run.perturbation.delta);
   if (samples_delta != nullptr && samples_delta->images.size() > 0) {
     replayed.image = samples_delta->images.row(static_cast<Index>(replayed.sample));

@@ -110,6 +110,11 @@ Quantity severity_quantity(const AttackSpec& attack) {
   return attack.volts ? volts_quantity() : find_attack(attack.name).quantity(checked_params(attack));
 }
 
+void fill_severity(AttackSpec& attack) {
+  const auto initial = severity_quantity(attack).initial;
+  if (attack.severity.empty() && initial) attack.severity = {*initial};
+}
+
 bool select_quantity(const std::string& name, AttackSpec& attack) {
   const auto& entry = find_attack(attack.name);
   const bool volts = name == volts_quantity().name;
@@ -183,6 +188,7 @@ void apply(const Overrides& overrides, Spec& spec) {
     if (name.find('.') == std::string::npos) continue;
     located("--set", [&] { set_bound_param(spec.bound_params, spec.bounds, name, value); });
   }
+  for (auto& attack : spec.attacks) fill_severity(attack);
   if (overrides.full) spec.full = true;
   if (overrides.exact) spec.arithmetic = false;
 }

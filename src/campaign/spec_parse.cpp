@@ -117,7 +117,7 @@ std::string placed_set(const std::string& set, const std::string& directory) {
   return placed(set, directory);
 }
 
-AttackSpec parse_attack(const std::string& file, const toml::table& table,
+AttackSpec parse_attack(const std::string& file, const std::string& directory, const toml::table& table,
                         const std::optional<VoltageTable>& voltage) {
   Reader reader(file, "[[attack]]", table);
   AttackSpec attack;
@@ -131,12 +131,14 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table,
 
   std::vector<std::string> params;
   for (const auto& param : entry.params) params.push_back(param.name);
-  for (const auto& param : params) {
-    const auto* node = reader.find(param);
+  for (const auto& param : entry.params) {
+    const auto* node = reader.find(param.name);
     if (node == nullptr) continue;
-    attack.params[param] = *reader.list(param);
+    attack.params[param.name] = *reader.list(param.name);
+    if (param.type == ParamType::file)
+      attack.params[param.name] = placed(attack.params[param.name], directory);
     located(reader.where(*node), [&] {
-      return Params("attack '" + attack.name + "'", entry.params, {{param, attack.params[param]}});
+      return Params("attack '" + attack.name + "'", entry.params, {{param.name, attack.params[param.name]}});
     });
   }
   for (const auto& name_of : quantity_names()) {
@@ -165,6 +167,7 @@ AttackSpec parse_attack(const std::string& file, const toml::table& table,
     attack.protect = protection_values(*text, reader.what(*reader.find("protect"), "protect"));
   }
   attack.trials = reader.integer("trials", 1, most_trials);
+  fill_severity(attack);
   return attack;
 }
 
@@ -258,7 +261,7 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
     if (array == nullptr || !array->is_array_of_tables())
       top.wrong(*node, "attack", "tables, each headed [[attack]]");
     for (const auto& element : *array)
-      spec.attacks.push_back(parse_attack(file, *element.as_table(), spec.voltage));
+      spec.attacks.push_back(parse_attack(file, directory, *element.as_table(), spec.voltage));
   }
   return spec;
 }

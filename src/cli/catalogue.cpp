@@ -36,6 +36,8 @@ std::string type_text(ParamType type) {
       return "choice";
     case ParamType::text:
       return "text";
+    case ParamType::file:
+      return "file";
   }
   return {};
 }

@@ -120,8 +120,10 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
   }
   if (output) {
     if (!replayed.broken) {
-      usage_error("cannot write '" + *output + "'", "the trial failed, it has no perturbation",
-                  "choose another trial");
+      usage_error("cannot write '" + *output + "'",
+                  replayed.message.empty() ? "activations are faulty, the weights are not"
+                                           : "the trial failed, it has no perturbation",
+                  replayed.message.empty() ? "leave -o out" : "choose another trial");
     }
     save_network(*replayed.broken, *output);
     streams.out << "perturbed network: " << *output << "\n";

@@ -56,6 +56,7 @@ const std::vector<Subcommand>& subcommand_table() {
       plan_command(),
       study_command(),
       replay_command(),
+      faults_command(),
       help_command(),
   });
   return table;

@@ -44,7 +44,8 @@ TEST_CASE("docs/commands.md is what temblor help --markdown writes") {
 }
 
 TEST_CASE("every command in the documents is one the program takes") {
-  for (const auto* name : {"/README.md", "/results/demo/README.md", "/results/paper/README.md"}) {
+  for (const auto* name :
+       {"/README.md", "/docs/fault-file.md", "/results/demo/README.md", "/results/paper/README.md"}) {
     const auto commands = commands_in(read(source_dir() + name));
     CHECK_FALSE(commands.empty());
     for (const auto& command : commands) {

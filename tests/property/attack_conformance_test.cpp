@@ -8,10 +8,13 @@
 
 #include <catch2/catch.hpp>
 #include <support/networks.hpp>
+#include <support/paths.hpp>
 
 #include <temblor/attacks/attack.hpp>
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
+#include <temblor/hdf5/file.hpp>
+#include <temblor/perturb/fault_map.hpp>
 #include <temblor/perturb/project.hpp>
 
 using namespace temblor;
@@ -38,7 +41,39 @@ const Bench& bench() {
   return instance;
 }
 
-Params params_of(const AttackEntry& entry, const Given& given) {
+/// A fault map that fits the bench in every format: two bits of every weight.
+const std::string& map_file() {
+  static const TemporaryDirectory directory;
+  static const std::string path = [] {
+    const auto name = directory.file("map.h5");
+    const auto file = hdf5::File::create(name);
+    std::vector<std::int32_t> layer, index, bit, kind;
+    for (int m = 0; m < bench().network.layers(); ++m) {
+      for (Index i = 0; i < bench().network.weights(m).weight.size(); ++i) {
+        for (int b = 0; b < 2; ++b) {
+          layer.push_back(m);
+          index.push_back(static_cast<std::int32_t>(i));
+          bit.push_back(b);
+          kind.push_back(static_cast<std::int32_t>(i % 3));
+        }
+      }
+    }
+    hdf5::stamp(file, faults_filetype, faults_major, faults_minor);
+    file.write<std::int32_t>("layer", layer, {layer.size()});
+    file.write<std::int32_t>("index", index, {index.size()});
+    file.write<std::int32_t>("bit", bit, {bit.size()});
+    file.write<std::int32_t>("kind", kind, {kind.size()});
+    file.close();
+    return name;
+  }();
+  return path;
+}
+
+/// Checked parameters; those that name a file and are not given get one.
+Params params_of(const AttackEntry& entry, Given given) {
+  for (const auto& spec : entry.params) {
+    if (spec.type == ParamType::file) given.emplace(spec.name, map_file());
+  }
   return {"attack '" + entry.name + "'", entry.params, given};
 }
 
@@ -411,7 +446,7 @@ TEST_CASE("attacks: bad severities and parameters are refused, the nearest name 
         if (spec.least > -1e9)
           CHECK_THROWS_AS(params_of(entry, {{spec.name, to_text(spec.least - 1)}}), Error);
         if (spec.most < 1e15) CHECK_THROWS_AS(params_of(entry, {{spec.name, to_text(spec.most + 1)}}), Error);
-      } else if (spec.type != ParamType::text) {
+      } else if (spec.type != ParamType::text && spec.type != ParamType::file) {
         CHECK_THROWS_AS(params_of(entry, {{spec.name, "no-such-value"}}), Error);
       }
     }

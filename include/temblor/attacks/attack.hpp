@@ -27,6 +27,8 @@ struct Quantity {
   bool whole;        ///< whole numbers only
   /// A probability of faults, which a table of voltages may give.
   bool rate = false;
+  /// The severity of a campaign that gives none.
+  std::optional<double> initial{};
 };
 
 /// Everything an attack may look at. References outlive the attack.
@@ -40,7 +42,8 @@ struct AttackContext {
   /// The stored codes behind `network`. Null: attacks on codes encode `network` again, and refuse (internal
   /// error) where that does not give its weights back (affine formats).
   const StoredNetwork* stored = nullptr;
-  MemorySpec memory{};  ///< where the codes are
+  MemorySpec memory{};                ///< where the codes are
+  const Network* original = nullptr;  ///< as its file has it, before `format` rounded it; null: not known
 };
 
 /// What an attack on stored codes does to bits of the same memory that hold no codes.
@@ -82,6 +85,9 @@ struct AttackEntry {
   Quantity (*quantity)(const Params& params);
   std::vector<ParamSpec> params;
   std::unique_ptr<Attack> (*make)(const AttackContext& context);
+  /// The fault-free network of its points, where that is not the stored network as it is; null otherwise.
+  StoredNetwork (*base)(const StoredNetwork& stored, const Dataset& data, const LayerSet& layers,
+                        const Params& params) = nullptr;
 };
 
 /// All attacks. An incomplete entry throws at first use.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -10,8 +11,9 @@
 
 namespace temblor {
 
-/// What a plug-in's parameter may be. `choice` is one of a fixed set of words, `text` any string.
-enum class ParamType { flag, integer, real, choice, text };
+/// What a plug-in's parameter may be. `choice` is one of a fixed set of words, `text` any string,
+/// `file` the path of a file that is read, "" for none: what is in it counts, not where it is.
+enum class ParamType { flag, integer, real, choice, text, file };
 
 /// One parameter of an attack, bound, format or dataset: all that help, checking and the result file need to
 /// know.
@@ -43,12 +45,14 @@ class Params {
   double real(std::string_view name) const;
   const std::string& text(std::string_view name) const;
 
-  /// Canonical text "a=1 b=0.5", every parameter, sorted by name: part of a point's identity.
+  /// Canonical text "a=1 b=0.5", every parameter, sorted by name: part of a point's identity. Files by the
+  /// SHA-256 of their bytes; bad-input error when one cannot be read.
   std::string canonical() const;
   const std::map<std::string, Value, std::less<>>& values() const { return values_; }
 
  private:
   std::map<std::string, Value, std::less<>> values_;
+  std::set<std::string, std::less<>> files_;  ///< names of those that are files
 };
 
 std::string to_text(const Params::Value& value);

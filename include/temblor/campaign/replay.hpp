@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <temblor/attacks/flip_search.hpp>
+#include <temblor/campaign/plan.hpp>
 #include <temblor/campaign/result_file.hpp>
 #include <temblor/network/network.hpp>
 
@@ -30,12 +31,19 @@ struct Replay {
   std::int64_t sample = -1;  ///< row of /samples
   double drop = 0;           ///< margin drop of that image
   bool per_sample = false;
-  std::optional<Network> broken;  ///< the perturbed network (for per-sample attacks the one that image sees)
-  std::optional<FlipLog> log;     ///< of attacks that search for flips one by one
+  /// The perturbed network (for per-sample attacks the one that image sees); empty where the trial failed, or
+  /// activations are faulty and not weights.
+  std::optional<Network> broken;
+  std::optional<FlipLog> log;       ///< of attacks that search for flips one by one
   std::vector<std::string> layers;  ///< names of the weighted layers
   const Format* format = nullptr;   ///< stored format of the weights
   std::optional<Matrix> image;      ///< [1 x values], scaled: the moved image, where the attack moves it
 };
+
+/// The plan of a result file, from what it says and its inputs: the network and directory given, else those
+/// it names, else files of the same names beside it. Bad-input errors name the file that changed since.
+Plan plan_again(const ResultFile& result, const std::optional<std::string>& network,
+                const std::optional<std::string>& directory);
 
 /// Rebuilds one trial from the result file alone and its inputs. Bad-input errors name the file that changed
 /// since; usage errors a point, trial or sample out of range.

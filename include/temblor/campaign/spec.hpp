@@ -78,6 +78,8 @@ std::string to_toml(const Spec& spec);
 Params checked_params(const AttackSpec& attack);
 /// What the attack's severities are: its quantity, or volts.
 Quantity severity_quantity(const AttackSpec& attack);
+/// Gives an attack without severity that of its quantity, if the quantity has one.
+void fill_severity(AttackSpec& attack);
 /// Makes the attack's severity measured by `name` ("flips"), if need be by choosing a parameter that was not
 /// given (an attack may count flips in one mode and error rates in another). False when the attack has no
 /// such quantity.

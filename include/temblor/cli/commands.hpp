@@ -21,6 +21,7 @@ Subcommand export_command();
 Subcommand plan_command();
 Subcommand study_command();
 Subcommand replay_command();
+Subcommand faults_command();
 Subcommand help_command();
 
 }  // namespace temblor::cli

@@ -25,6 +25,7 @@ class Stream {
   Stream substream(std::uint32_t stream) const;
   /// The stream of the same seed and trial that all points share, under a point number no campaign reaches.
   Stream across_points() const;
+  StreamId id() const { return id_; }
 
   std::uint32_t word();                  ///< uniform over all 32-bit words
   std::uint64_t word64();                ///< two words, low first
