@@ -42,6 +42,7 @@ const std::vector<AttackEntry>& attack_table() {
         word_entry(),
         memory_entry(),
         fault_map_entry(),
+        activation_flip_entry(),
     };
     std::set<std::string> names;
     for (const auto& entry : entries) {

@@ -18,5 +18,6 @@ AttackEntry gaussian_entry();
 AttackEntry exact_entry();
 AttackEntry k_weights_entry();
 AttackEntry fault_map_entry();
+AttackEntry activation_flip_entry();
 
 }  // namespace temblor

@@ -113,7 +113,8 @@ Subcommand faults_command() {
       "The attack fault-map reads the list back: its trial t injects the faults of trial t, whatever attack "
       "drew them.\n"
       "\n"
-      "Only attacks on the codes of weights have such a list.";
+      "Only attacks on the codes of weights have such a list. It holds the faults as they strike, before a "
+      "protection meets them.";
   command.examples = {"temblor faults flips.h5 --point 2 -o faults.h5",
                       "temblor faults campaign.toml --point 0 --trial 0:100 -o faults.h5",
                       "temblor run --network net.h5 --dataset fashion-mnist --attack fault-map --set "

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -89,6 +90,7 @@ struct Case {
   Given given;
   LayerSet layers;
   double severity;
+  std::shared_ptr<const StoredNetwork> own{};  ///< `stored`, of attacks whose points have a base of their own
 
   AttackContext context() const {
     return {stored->network,          bench().data, *stored->format, layers, severity,
@@ -137,6 +139,11 @@ std::vector<Case> cases(const AttackEntry& entry) {
     const auto severity = some_severity(entry.quantity(params_of(entry, given)));
     for (const LayerSet& layers : {LayerSet{0, 1, 2}, LayerSet{1}}) {
       Case test{&entry, &stored, given, layers, severity};
+      if (entry.base != nullptr) {
+        test.own = std::make_shared<const StoredNetwork>(
+            entry.base(stored, bench().data, layers, params_of(entry, given)));
+        test.stored = test.own.get();
+      }
       if (made_or_refused(test) == nullptr) return false;
       running.push_back(std::move(test));
     }
@@ -163,6 +170,8 @@ std::vector<Case> cases(const AttackEntry& entry) {
 Layers layers_of(const Network& network, const Perturbation& perturbation) {
   if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta))
     return perturbed_weights(network, *sparse);
+  if (std::holds_alternative<ActivationFaults>(perturbation.delta))
+    return Layers(static_cast<std::size_t>(network.layers()));
   return std::get<DenseDelta>(perturbation.delta).layers;
 }
 
@@ -175,6 +184,11 @@ std::vector<Layers> all_weights(const Network& network, const Perturbation& pert
     result.push_back(perturbed_weights(network, *samples, n, bench().data.images.row(n)));
   }
   return result;
+}
+
+std::vector<ActivationBit> activation_bits(const Perturbation& perturbation) {
+  const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta);
+  return activations == nullptr ? std::vector<ActivationBit>{} : activations->bits;
 }
 
 bool same(const std::vector<Layers>& a, const std::vector<Layers>& b) {
@@ -269,7 +283,26 @@ void check_metadata(const Case& test, const Perturbation& perturbation) {
   }
 }
 
+/// Bits that the sites have, each once, in order.
+void check_activations(const Case& test, const ActivationFaults& faults) {
+  REQUIRE(std::adjacent_find(faults.bits.begin(), faults.bits.end(), std::greater_equal<>()) ==
+          faults.bits.end());
+  for (const auto& bit : faults.bits) {
+    const auto& site = faults.sites->at(bit.site);
+    const auto& node = test.stored->network.nodes().at(static_cast<std::size_t>(site.node));
+    REQUIRE(bit.sample < static_cast<std::uint32_t>(bench().data.size()));
+    REQUIRE(bit.unit < static_cast<std::uint32_t>(node.shape.size()));
+    REQUIRE(bit.bit < static_cast<std::uint32_t>(test.stored->format->bits));
+    REQUIRE((site.layer < 0 ||
+             std::find(test.layers.begin(), test.layers.end(), site.layer) != test.layers.end()));
+  }
+}
+
 void check_faults(const Case& test, const Perturbation& perturbation) {
+  if (const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta)) {
+    check_activations(test, *activations);
+    return;
+  }
   if (test.given.contains("target") && test.given.at("target") != "codes") {
     check_metadata(test, perturbation);
     return;
@@ -293,7 +326,11 @@ void check_faults(const Case& test, const Perturbation& perturbation) {
 }
 
 void check_workspace(const Network& network, const Perturbation& perturbation) {
-  if (std::holds_alternative<SampleDelta>(perturbation.delta)) return;  // never applied to a workspace
+  // Never applied to a workspace.
+  if (std::holds_alternative<SampleDelta>(perturbation.delta) ||
+      std::holds_alternative<ActivationFaults>(perturbation.delta)) {
+    return;
+  }
   Workspace workspace(network);
   const Layers expected = layers_of(network, perturbation);
   for (int round = 0; round < 2; ++round) {
@@ -359,22 +396,27 @@ TEST_CASE("attacks: same stream, same perturbation; another stream, another one,
     for (const auto& test : cases(entry)) {
       INFO(test.text());
       const auto attack = test.make();
-      const auto weights = [&](const Attack& one, StreamId id) {
-        return all_weights(test.stored->network, one.perturb(Stream(11, id)));
+      const auto drawn_from = [&](const Attack& one, StreamId id) {
+        const auto perturbation = one.perturb(Stream(11, id));
+        return std::pair(all_weights(test.stored->network, perturbation), activation_bits(perturbation));
       };
-      const auto first = weights(*attack, {0, 0, 0});
-      REQUIRE(same(first, weights(*attack, {0, 0, 0})));
-      REQUIRE(same(first, weights(*test.make(), {0, 0, 0})));
+      using Drawn = std::pair<std::vector<Layers>, std::vector<ActivationBit>>;
+      const auto equal = [](const Drawn& a, const Drawn& b) {
+        return same(a.first, b.first) && a.second == b.second;
+      };
+      const auto first = drawn_from(*attack, {0, 0, 0});
+      REQUIRE(equal(first, drawn_from(*attack, {0, 0, 0})));
+      REQUIRE(equal(first, drawn_from(*test.make(), {0, 0, 0})));
       bool all_equal = true;
       for (const StreamId id : {StreamId{0, 1, 0}, StreamId{1, 0, 0}, StreamId{0, 2, 0}, StreamId{2, 1, 0}}) {
-        all_equal = all_equal && same(first, weights(*attack, id));
+        all_equal = all_equal && equal(first, drawn_from(*attack, id));
       }
       // Ascents for one image each may all end at the same worst case.
       const bool settles = test.given.count("scope") != 0 && test.given.at("scope") == "sample";
       // Few bits at a low rate: most trials have no fault at all.
       for (std::uint32_t trial = 3; all_equal && !settles && !attack->deterministic() && trial < 400;
            ++trial) {
-        all_equal = same(first, weights(*attack, {0, trial, 0}));
+        all_equal = equal(first, drawn_from(*attack, {0, trial, 0}));
       }
       if (attack->deterministic() || !settles) REQUIRE(all_equal == attack->deterministic());
       drawn += attack->deterministic() ? 0 : 1;
@@ -396,7 +438,7 @@ TEST_CASE("attacks: severity 0 changes nothing, where it is allowed") {
         continue;
       }
       const auto perturbation = test.make()->perturb(Stream(3, {}));
-      REQUIRE(perturbation.faults.empty());
+      REQUIRE(perturbation.flipped_bits() == 0);
       for (const auto& weights : all_weights(test.stored->network, perturbation)) {
         REQUIRE(measure(test.stored->network, weights).changed == 0);
       }
