@@ -65,7 +65,7 @@ TEST_CASE("list attacks tells parameters with range, default and unit, and what 
       CHECK(params[p]["name"] == entry.params[p].name);
       CHECK(params[p]["default"] == entry.params[p].initial);
       CHECK(params[p]["unit"] == entry.params[p].unit);
-      CHECK((params[p]["range"].is_array() || params[p]["type"] == "text"));
+      CHECK((params[p]["range"].is_array() || params[p]["type"] == "text" || params[p]["type"] == "file"));
     }
     CHECK_FALSE(parsed[i]["severity"].empty());
   }
