@@ -46,14 +46,15 @@ std::size_t threat_index(Plan& plan, const ThreatSet& set, std::size_t base) {
   return plan.threats.size() - 1;
 }
 
-/// Refuses protections of what the attack does not touch.
-void check_protection(const Point& point, const Attack& attack) {
+/// Refuses protections of what the attack does not touch. `held`: the attack is on activations.
+void check_protection(const Point& point, const Attack& attack, bool held) {
   const std::string problem =
       "protection '" + point.protection.entry->name + "' against attack '" + point.attack->name + "'";
   const std::string cure = "leave it out, or take an attack such as bit-flip";
   if (point.protection.entry->of == ProtectionOf::codes && !attack.code_faults()) {
     usage_error(problem, "it protects stored codes, and the attack does not act on them", cure);
   }
+  if (held && point.protection.entry->of == ProtectionOf::activations) return;
   if (!point.protection.none() && attack.per_sample()) {
     usage_error(problem, "it is set against one network for all images, and here every image has its own",
                 cure);
@@ -112,7 +113,7 @@ void add_points(Plan& plan, const AttackSpec& attack) {
         for (const auto& text : attack.protect) {
           point.protection = parse_protection(text);
           const auto protection = located(where, [&] {
-            check_protection(point, *made);
+            check_protection(point, *made, plan.bases[base].sites != nullptr);
             return plan.protection(point);
           });
           point.overhead_bits = protection->overhead_bits();

@@ -41,7 +41,9 @@ std::vector<OutputRange> golden_ranges(const Network& network, const Golden& gol
   std::vector<OutputRange> ranges(network.nodes().size());
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     const Matrix& outputs = golden.activations.outputs[i];
-    if (!network.nodes()[i].layer->elementwise() || outputs.size() == 0 || !outputs.allFinite()) continue;
+    const Layer& layer = *network.nodes()[i].layer;
+    if ((!layer.elementwise() && layer.kind() != "held") || outputs.size() == 0 || !outputs.allFinite())
+      continue;
     ranges[i] = {outputs.minCoeff(), outputs.maxCoeff(), true};
   }
   return ranges;
@@ -154,9 +156,15 @@ TrialCounts Evaluator::evaluate_clamped(const Perturbation& perturbation, bool f
   Tally tally(golden_, *data_, tables_->id, samples);
   const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta);
   const auto* dense = std::get_if<DenseDelta>(&perturbation.delta);
-  ensure(sparse != nullptr || dense != nullptr, "one perturbation for all images meets clamped activations");
-  const WeightView& view = sparse != nullptr ? state.workspace.apply(*sparse) : state.workspace.apply(*dense);
   state.runner.limit(&tables_->ranges);
+  if (const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta)) {
+    (full ? infer_activations_full : infer_activations)(base, *activations, state, tally);
+    state.runner.limit(nullptr);
+    return tally.finish();
+  }
+  ensure(sparse != nullptr || dense != nullptr,
+         "images with weights of their own meet no clamped activations");
+  const WeightView& view = sparse != nullptr ? state.workspace.apply(*sparse) : state.workspace.apply(*dense);
   if (full) {
     infer_full(base, view, state, tally);
   } else {

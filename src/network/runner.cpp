@@ -140,12 +140,13 @@ RowsView BlockRunner::run(const Images& images, const Activations& golden, const
       patch_node(i, range, golden.outputs[i], *patch);
     } else if (dirty[i]) {
       run_node(i, range);
-      if (ranges_ != nullptr) clip_node(i, range.count);
     } else {
       slots_[i].own = nullptr;
       slots_[i].view = rows_of(golden.outputs[i]);
     }
-    if (hook != nullptr && hook->wants(static_cast<int>(i))) offer(i, images.count, *hook);
+    const bool changed = hook != nullptr && hook->wants(static_cast<int>(i));
+    if (changed) offer(i, images.count, *hook);
+    if (ranges_ != nullptr && (dirty[i] || changed)) clip_node(i, range.count);
   }
   return slots_.back().view;
 }

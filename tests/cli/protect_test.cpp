@@ -234,6 +234,37 @@ TEST_CASE("rows, bursts and stuck cells meet protections; nested rates and volta
   accepted("volts.h5", {"--attack", "bit-flip", "--volts", "0.7", "--voltage", "0.6=1e-2,0.8=1e-4"});
 }
 
+TEST_CASE("faults of activations meet clipped activations, and no other protection") {
+  const Protected campaign;
+  const std::vector<std::string> flips{"--attack", "activation-flip", "--ber", "2e-3", "--trials",
+                                       "20",       "--protect"};
+  auto words = flips;
+  words.emplace_back("none,ranger");
+  const auto run = campaign.run("out.h5", words);
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const ResultFile result(campaign.file("out.h5"));
+  std::int64_t lost[2] = {0, 0}, changed[2] = {0, 0};
+  for (std::int64_t t = 0; t < 20; ++t) {
+    const auto& plain = result.trials()[static_cast<std::size_t>(t)];
+    const auto& clipped = result.trials()[static_cast<std::size_t>(20 + t)];
+    CHECK(plain.flipped_bits == clipped.flipped_bits);
+    lost[0] += plain.no_prediction;
+    lost[1] += clipped.no_prediction;
+    changed[0] += plain.changed;
+    changed[1] += clipped.changed;
+  }
+  CHECK(lost[0] + changed[0] > 0);
+  CHECK(lost[1] == 0);
+  CHECK(lost[1] + changed[1] < lost[0] + changed[0]);
+  CHECK(run_program({"replay", campaign.file("out.h5"), "--point", "1", "--trial", "3"}).code == 0);
+  for (const char* other : {"secded-72-64", "clip"}) {
+    auto refused = flips;
+    refused.emplace_back(other);
+    CHECK(campaign.run("no.h5", refused).code == 2);
+  }
+}
+
 TEST_CASE("protections are compared in tables, and the Pareto list keeps the best") {
   const Protected campaign;
   REQUIRE(campaign.flips("out.h5", {"--trials", "40", "--protect", "none,tmr,secded-72-64,clip"}).code == 0);

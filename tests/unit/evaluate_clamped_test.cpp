@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -5,6 +6,7 @@
 #include <support/networks.hpp>
 
 #include <temblor/evaluate/evaluator.hpp>
+#include <temblor/perturb/activations.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -91,5 +93,42 @@ TEST_CASE("clamped activations: the logits of holding every activation in its go
       for (Index n = 0; n < data.size(); ++n) none += predict(logits.row(n).data(), 3) < 0 ? 1 : 0;
       CHECK(plain.no_prediction == none);
     }
+  }
+}
+
+TEST_CASE("clamped activations: what is read from a memory of activations stays in its golden range") {
+  const auto data = images(60);
+  const auto stored = store(random_network("8-16-12-3", 7, true), find_format("fp32"));
+  // The outputs of layer 1: behind them is the last layer alone.
+  const auto held = hold_activations(stored, {1}, false, data.images);
+  const Evaluator evaluator(held.network, data);
+  Evaluator::Scratch scratch(evaluator);
+  const auto node = static_cast<std::size_t>((*held.sites)[0].node);
+  const Matrix& golden = evaluator.golden().activations.outputs[node];
+  ActivationFaults faults{held.sites, {}};
+  Activations activations = evaluator.golden().activations;
+  Stream stream(8, {});
+  for (std::uint32_t n = 0; n < 60; n += 2) {
+    const auto unit = static_cast<std::uint32_t>(stream.below(12));
+    const auto bit = static_cast<std::uint32_t>(n % 4 == 0 ? 30 : stream.below(32));
+    faults.bits.push_back({n, 0, unit, bit});
+    float& value = activations.outputs[node](n, unit);
+    value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) ^ 1U << bit);
+    const float low = golden.minCoeff(), high = golden.maxCoeff();
+    value = value >= low ? std::min(value, high) : low;
+  }
+  forward(held.network, held.network.view(), data.images, activations, static_cast<int>(node) + 1);
+  for (const bool full : {false, true}) {
+    TrialSamples samples;
+    const auto counts = evaluator.evaluate_clamped({faults, {}}, full, scratch, samples);
+    CHECK(counts.no_prediction == 0);
+    std::int64_t changed = 0;
+    for (Index n = 0; n < data.size(); ++n) {
+      const float* logits = activations.outputs.back().row(n).data();
+      const auto row = static_cast<std::size_t>(n);
+      changed += predict(logits, 3) != evaluator.golden().prediction[row] ? 1 : 0;
+      CHECK(samples.drop[row] == evaluator.golden().margin[row] - margin(logits, 3, data.labels[row]));
+    }
+    CHECK(counts.changed == changed);
   }
 }

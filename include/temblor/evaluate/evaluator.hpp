@@ -108,9 +108,10 @@ class Evaluator {
   TrialCounts evaluate(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;
   /// The reference path: full re-inference of every image, for tests and `--full`.
   TrialCounts evaluate_full(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;
-  /// The effect on a network that holds the outputs of its activation functions, node by node, within the
-  /// range they have without faults over all images; NaN becomes the lower end. Nodes with an output that is
-  /// not finite have no range. Not for perturbations image by image. `full`: re-infers every node.
+  /// The effect on a network that keeps the outputs of its activation functions, and values held as codes,
+  /// node by node within the range they have without faults over all images; NaN becomes the lower end. Nodes
+  /// with an output that is not finite have no range. Not for weights image by image. `full`: re-infers every
+  /// node.
   TrialCounts evaluate_clamped(const Perturbation& perturbation, bool full, Scratch& scratch,
                                TrialSamples& samples) const;
 

@@ -50,7 +50,7 @@ class BlockRunner {
   void use(const WeightView& weights, std::vector<const PackedDense*> packed);
 
   /// From now on outputs of the nodes with limits, one entry a node, are clipped to them before another node
-  /// reads them; NaN becomes the lower limit. Only element-wise nodes may have limits. Null: no limits.
+  /// reads them, hooks done; NaN becomes the lower limit. Not for nodes that reshape. Null: no limits.
   void limit(const std::vector<OutputRange>* ranges) { ranges_ = ranges; }
 
   /// Images of a run: `count` <= block rows, from `first` on, or those listed in `rows`.

@@ -23,7 +23,8 @@ class Ranger final : public Protection {
 ProtectionEntry ranger_entry() {
   return {.name = "ranger",
           .help =
-              "outputs of the activation functions are clipped to the range they have without faults "
+              "outputs of the activation functions, and activations read from memory, are clipped to the "
+              "range they have without faults "
               "over the campaign's images, layer by layer; NaN becomes the lower end",
           .example = "ranger",
           .source = "Chen, Li, Pattabiraman, DSN 2021",
