@@ -116,9 +116,7 @@ Subcommand faults_command() {
       "Only attacks on the codes of weights have such a list. It holds the faults as they strike, before a "
       "protection meets them.";
   command.examples = {"temblor faults flips.h5 --point 2 -o faults.h5",
-                      "temblor faults campaign.toml --point 0 --trial 0:100 -o faults.h5",
-                      "temblor run --network net.h5 --dataset fashion-mnist --attack fault-map --set "
-                      "file=faults.h5 --format int8 --trials 100 -o again.h5"};
+                      "temblor faults campaign.toml --point 0 --trial 0:100 -o faults.h5"};
   command.positionals = {{"SPEC", "campaign spec (TOML), or a result file", false}};
   command.options = campaign_options();
   command.options.push_back(
