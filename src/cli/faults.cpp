@@ -26,7 +26,11 @@ Plan plan_of(const Arguments& arguments) {
     usage_error("--" + option.name, "a result file says what its campaign was",
                 "leave the option out, or give the spec");
   }
-  return plan_again(ResultFile(*file), arguments.text("network"), arguments.text("data-dir"));
+  const ResultFile result(*file);
+  auto plan = plan_again(result, arguments.text("network"), arguments.text("data-dir"));
+  // A campaign with an `until` may have run fewer trials than its spec allows.
+  for (std::size_t p = 0; p < plan.points.size(); ++p) plan.points[p].trials = result.points()[p].trials;
+  return plan;
 }
 
 std::size_t point_of(const Arguments& arguments, const Plan& plan) {

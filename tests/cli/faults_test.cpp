@@ -70,6 +70,19 @@ TEST_CASE("a campaign's fault list, run again, gives every trial's row bit for b
   }
 }
 
+TEST_CASE("the list of a campaign that stopped early ends where it did") {
+  const Bench bench;
+  bench.expect(0,
+               "run" + bench.of +
+                   " --attack bit-flip --flips 1 --format int8 --trials 5000 --until ci(any_change)<10% -o " +
+                   bench.file("out.h5"));
+  const auto trials = ResultFile(bench.file("out.h5")).points()[0].trials;
+  REQUIRE(trials < 5000);
+  bench.expect(0, "faults " + bench.file("out.h5") + " -o " + bench.file("list.h5"));
+  CHECK(hdf5::File::open(bench.file("list.h5"), hdf5::File::Mode::read).dims("bit") ==
+        hdf5::Dims{static_cast<std::size_t>(trials)});
+}
+
 TEST_CASE("a list from options is that from the result file, and trials can be chosen") {
   const Bench bench;
   const auto attack = bench.of + " --attack bit-flip --flips 3 --format int8 --trials 9";
