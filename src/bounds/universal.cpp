@@ -22,21 +22,21 @@ constexpr Index stretch = 64;
 /// Images, one row each, as the shared pass needs them.
 struct Images {
   std::vector<Interval> limits;  ///< hidden pre-activations, tightened
-  MatrixD pixels;                ///< [images x inputs]
+  Interval pixels;               ///< [images x inputs]; both ends are equal where images stay
   MatrixD logits;                ///< [images x classes]: e_y - e_j, j the runner-up
   VectorD before;                ///< margin of the unperturbed network, rounded up
   VectorD alone;                 ///< bound on the margin drop of this image by itself
   VectorD gain;                  ///< what another class may gain on the runner-up at most, not negative
 
   explicit Images(const BoxProblem& problem)
-      : pixels(problem.data.images.cast<double>()),
+      : pixels(image_box(problem.data, 0, problem.data.size(), problem.moves.input)),
         logits(MatrixD::Zero(problem.data.size(), problem.network.classes())),
         before(problem.data.size()),
         alone(problem.data.size()),
         gain(VectorD::Zero(problem.data.size())) {
     for (int m = 0; m + 1 < problem.network.layers(); ++m) {
       const Index units = problem.network.weights(m).weight.rows();
-      limits.push_back({MatrixD(pixels.rows(), units), MatrixD(pixels.rows(), units)});
+      limits.push_back({MatrixD(problem.data.size(), units), MatrixD(problem.data.size(), units)});
     }
   }
 };
@@ -75,21 +75,23 @@ const Radius* box_at(const Boxes& boxes, std::size_t m) {
   return boxes.empty() || !boxes[m] ? nullptr : &*boxes[m];
 }
 
-// Lower limits on a^T (W^ x + b^), one a row.
-VectorD one_layer(const Backward& backward, const Radius* radius, const MatrixD& a, const MatrixD& x) {
+// Lower limits on a^T (W^ x + b^) for x within its limits, one a row.
+VectorD one_layer(const Backward& backward, const Radius* radius, const MatrixD& a, const Interval& x) {
   const MatrixD& weight = backward.weight(0);
   const MatrixD reach = matrix_of(radius, weight);
   const VectorD slack = slack_of(radius, weight.rows());
   VectorD low(a.rows());
   for (Index row = 0; row < a.rows(); ++row) {
     const VectorD own = a.row(row).transpose();
-    const VectorD image = x.row(row).transpose();
-    const VectorD size = image.cwiseAbs();
+    const VectorD least = x.lower.row(row).transpose();
+    const VectorD most = x.upper.row(row).transpose();
+    const VectorD size = least.cwiseAbs().cwiseMax(most.cwiseAbs());
+    const VectorD slope = weight.transpose() * own;
     const double taken = own.cwiseAbs().dot(reach * size + slack);
     const double magnitude =
         own.cwiseAbs().dot(weight.cwiseAbs() * size + backward.bias(0).cwiseAbs()) + taken;
-    low(row) = own.dot(weight * image + backward.bias(0)) - taken -
-               gamma64(weight.rows() + weight.cols() + 16) * magnitude;
+    low(row) = slope.cwiseMax(0.0).dot(least) + slope.cwiseMin(0.0).dot(most) + own.dot(backward.bias(0)) -
+               taken - gamma64(weight.rows() + weight.cols() + 16) * magnitude;
   }
   return low;
 }
@@ -132,8 +134,9 @@ void look_at(const BoxProblem& problem, const Backward& backward, Index first, I
     Forms gains = backward.logit_forms(others, at, cases);
     low = backward.minimum(gains, backward.hidden() - 1, cases);
   } else {
-    low =
-        one_layer(backward, box_at(problem.radius, 0), others, enclosures.nominal(-1).lower(at, Eigen::all));
+    const Interval& image = enclosures.moved(-1);
+    low = one_layer(backward, box_at(problem.radius, 0), others,
+                    {image.lower(at, Eigen::all), image.upper(at, Eigen::all)});
   }
   for (Index row = 0; row < low.size(); ++row) {
     double& gain = images.gain(first + at[static_cast<std::size_t>(row)]);
@@ -143,6 +146,9 @@ void look_at(const BoxProblem& problem, const Backward& backward, Index first, I
 
 MatrixD rows_of(const MatrixD& from, const std::vector<Index>& rows) {
   return from(rows, Eigen::all);
+}
+Interval rows_of(const Interval& from, const std::vector<Index>& rows) {
+  return {rows_of(from.lower, rows), rows_of(from.upper, rows)};
 }
 
 /// a * b, in stretches of rows side by side.
@@ -171,7 +177,7 @@ class SharedPass {
     }
     MatrixD a = rows_of(images.logits, rows);
     for (std::size_t m = backward_.hidden(); m > 0; --m) {
-      const Interval p{rows_of(images.limits[m - 1].lower, rows), rows_of(images.limits[m - 1].upper, rows)};
+      const Interval p = rows_of(images.limits[m - 1], rows);
       const Interval z{p.lower.cwiseMax(0.0), p.upper.cwiseMax(0.0)};
       MatrixD v = step(a, z, m);
       if (m == 1) {
@@ -246,15 +252,29 @@ class SharedPass {
     v = (v.array().max(0.0) * lines.below.array() + v.array().min(0.0) * lines.above.array()).matrix();
   }
 
-  double first_layer(const MatrixD& a, const MatrixD& pixels) {
+  // The worst shared W^ takes off R_ij |g_ij|, g = sum_n a_n x_n^T; images that move do so one by one in W.
+  double first_layer(const MatrixD& a, const Interval& pixels) {
     constants(a, 0);
-    const MatrixD g = product(a.transpose(), pixels);
-    const MatrixD size = product(a.cwiseAbs().transpose(), pixels.cwiseAbs());
+    const MatrixD largest = pixels.lower.cwiseAbs().cwiseMax(pixels.upper.cwiseAbs());
+    const MatrixD size = product(a.cwiseAbs().transpose(), largest);
     const MatrixD& weight = backward_.weight(0);
     const MatrixD radius = matrix_of(box_at(shared_, 0), weight);
     const MatrixD own = matrix_of(box_at(own_, 0), weight);
-    total_ +=
-        weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum() - own.cwiseProduct(size).sum();
+    if (pixels.lower == pixels.upper) {
+      const MatrixD g = product(a.transpose(), pixels.lower);
+      total_ += weight.cwiseProduct(g).sum() - radius.cwiseProduct(g.cwiseAbs()).sum();
+    } else {
+      const MatrixD slope = product(a, weight);
+      total_ +=
+          (slope.array().max(0.0) * pixels.lower.array() + slope.array().min(0.0) * pixels.upper.array())
+              .sum();
+      const MatrixD up = a.cwiseMax(0.0).transpose();
+      const MatrixD down = a.cwiseMin(0.0).transpose();
+      const MatrixD low = product(up, pixels.lower) + product(down, pixels.upper);
+      const MatrixD high = product(up, pixels.upper) + product(down, pixels.lower);
+      total_ -= radius.cwiseProduct(low.cwiseAbs().cwiseMax(high.cwiseAbs())).sum();
+    }
+    total_ -= own.cwiseProduct(size).sum();
     size_ += (weight.cwiseAbs() + radius + own).cwiseProduct(size).sum();
     return rounded(total_, size_);
   }
@@ -322,11 +342,12 @@ BoundValues universal_bound(const BoundContext& context) {
   const auto& network = context.network;
   const auto& radius = context.set.radius;
   BoundValues values = linear_bound(context);
-  values.mean = mean_drop({network, context.data, radius}, radius, {});
+  const Moves moves = moves_of(context.set, network);
+  values.mean = mean_drop({network, context.data, radius, false, false, moves}, radius, {});
   if (!context.arithmetic) return values;
   const auto boxes = float32_boxes(network, context.set);
-  const double in_float32 =
-      mean_drop({network, context.data, boxes.grown, true}, radius, less(boxes.grown, radius, network));
+  const double in_float32 = mean_drop({network, context.data, boxes.grown, true, false, moves}, radius,
+                                      less(boxes.grown, radius, network));
   // The base network's own rounding may raise the margins that drops start from.
   const MatrixD rise = [&] {
     const BoxProblem problem{network, context.data, boxes.rounded, true, true};
@@ -343,7 +364,9 @@ BoundValues universal_bound(const BoundContext& context) {
 }
 
 std::string refuses_universal(const Network& network, const ThreatSet& set) {
-  if (auto why = refuses_box(network, set); !why.empty()) return why;
+  ThreatSet still = set;
+  still.input = 0;
+  if (auto why = refuses_box(network, still); !why.empty()) return why;
   if (auto why = refuses_linear(network, set); !why.empty()) return why;
   if (network.classes() < 2) return "one class has no margin";
   return {};

@@ -17,7 +17,7 @@ namespace temblor {
 /// gives the smallest mean. Never above the mean of the margin drops that `linear` allows image by image,
 /// whose pair values this bound repeats.
 ///
-/// Scope: as linear, sets that are boxes alone.
+/// Scope: as linear, sets that are boxes of weights, and of images: each image then moves for itself.
 BoundValues universal_bound(const BoundContext& context);
 std::string refuses_universal(const Network& network, const ThreatSet& set);
 
