@@ -1,4 +1,4 @@
-#include "tensor.hpp"
+#include "node.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,13 +18,16 @@
 namespace temblor {
 namespace {
 
+using onnx_io::batch_size;
+using onnx_io::fold;
+using onnx_io::integer;
+using onnx_io::most_values;
+using onnx_io::real;
 using onnx_io::Tensor;
+using onnx_io::title;
 
 constexpr std::int64_t least_opset = 7;
 constexpr std::int64_t most_opset = 17;
-/// Stands for the batch where a graph computes with shapes: Reshape takes a 0 as "the size the input has".
-constexpr std::int64_t batch_size = 0;
-constexpr std::int64_t most_values = std::int64_t{1} << 28;  // of one image
 
 const std::vector<std::string> supported{
     "Add (behind MatMul)",
@@ -48,12 +51,6 @@ struct Runtime {
   int node;                        ///< of our network; -1: the image
   std::vector<std::int64_t> dims;  ///< without the batch
 };
-
-std::int64_t product(const std::vector<std::int64_t>& dims) {
-  std::int64_t count = 1;
-  for (const auto dim : dims) count *= dim;
-  return count;
-}
 
 class Importer {
  public:
@@ -86,13 +83,9 @@ class Importer {
   [[noreturn]] void refuse_file(const std::string& why, const std::string& cure) const {
     input_error("'" + path_ + "'", why, cure);
   }
-  static std::string title(const ::onnx::NodeProto& node) {
-    const std::string name = node.name().empty() ? node.output_size() > 0 ? node.output(0) : "" : node.name();
-    return "node '" + name + "' (" + node.op_type() + ")";
-  }
   [[noreturn]] void refuse(const ::onnx::NodeProto& node, const std::string& why,
                            const std::string& cure) const {
-    input_error(title(node) + " in '" + path_ + "'", why, cure);
+    onnx_io::refuse(node, path_, why, cure);
   }
 
   void parse() {
@@ -170,7 +163,7 @@ class Importer {
     // Constants that follow from constants: some are read before the graph comes to them.
     for (int i = 0; i < graph().node_size(); ++i) {
       if (needed_[static_cast<std::size_t>(i)] && graph().node(i).op_type() != "Shape" &&
-          fold(graph().node(i))) {
+          fold(graph().node(i), path_, constants_)) {
         done_[static_cast<std::size_t>(i)] = true;
       }
     }
@@ -258,88 +251,12 @@ class Importer {
     }
     return found->second;
   }
-  static const ::onnx::AttributeProto* attribute(const ::onnx::NodeProto& node, const std::string& name) {
-    for (const auto& one : node.attribute()) {
-      if (one.name() == name) return &one;
-    }
-    return nullptr;
-  }
-  static std::int64_t integer(const ::onnx::NodeProto& node, const std::string& name, std::int64_t initial) {
-    const auto* found = attribute(node, name);
-    return found == nullptr ? initial : found->i();
-  }
-  static float real(const ::onnx::NodeProto& node, const std::string& name, float initial) {
-    const auto* found = attribute(node, name);
-    return found == nullptr ? initial : found->f();
-  }
-
-  /// Tries to compute a node from constants alone.
-  bool fold(const ::onnx::NodeProto& node) {
-    const auto& op = node.op_type();
-    if (node.output_size() != 1) return false;
-    if (op == "Constant") {
-      const auto* value = attribute(node, "value");
-      if (value == nullptr) refuse(node, "it has no tensor", "write its value as a tensor");
-      constants_[node.output(0)] =
-          onnx_io::read_tensor(value->t(), std::filesystem::path(path_).parent_path().string(),
-                               title(node) + " in '" + path_ + "'");
-      return true;
-    }
-    const bool all =
-        node.input_size() > 0 && std::all_of(node.input().begin(), node.input().end(),
-                                             [&](const auto& name) { return constants_.contains(name); });
-    if (!all) return false;
-    const Tensor& first = constants_.at(node.input(0));
-    Tensor result = first;
-    if (op == "Identity") {
-    } else if (op == "Cast") {
-      if (first.real) return false;
-      if (integer(node, "to", 0) != ::onnx::TensorProto::INT64) return false;
-    } else if (op == "Transpose") {
-      if (!first.real || first.dims.size() != 2) return false;
-      if (const auto* perm = attribute(node, "perm");
-          perm != nullptr && perm->ints_size() == 2 && perm->ints(0) == 0) {
-        constants_[node.output(0)] = result;
-        return true;
-      }
-      result.dims = {first.dims[1], first.dims[0]};
-      for (std::size_t i = 0; i < result.values.size(); ++i) {
-        const auto rows = static_cast<std::size_t>(first.dims[0]);
-        result.values[i] = first.values[i % rows * static_cast<std::size_t>(first.dims[1]) + i / rows];
-      }
-    } else if (op == "Unsqueeze" || op == "Squeeze") {
-      if (first.real || first.size() != 1) return false;
-      result.dims = op == "Squeeze" ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{1};
-    } else if (op == "Gather") {
-      const Tensor& at = constants_.at(node.input(1));
-      if (first.real || at.real || at.size() != 1 || first.dims.size() != 1) return false;
-      std::int64_t index = at.whole[0];
-      if (index < 0) index += first.dims[0];
-      if (index < 0 || index >= first.dims[0])
-        refuse(node, "its index is out of range", "export the model again");
-      result.whole = {first.whole[static_cast<std::size_t>(index)]};
-      result.dims = at.dims;
-    } else if (op == "Concat") {
-      result.whole.clear();
-      for (const auto& name : node.input()) {
-        const Tensor& part = constants_.at(name);
-        if (part.real || part.dims.size() != 1) return false;
-        result.whole.insert(result.whole.end(), part.whole.begin(), part.whole.end());
-      }
-      result.dims = {static_cast<std::int64_t>(result.whole.size())};
-    } else {
-      return false;
-    }
-    constants_[node.output(0)] = std::move(result);
-    return true;
-  }
-
   void convert(const ::onnx::NodeProto& node) {
     const auto& op = node.op_type();
     if (!node.domain().empty() && node.domain() != "ai.onnx") {
       refuse(node, "its operator is of domain '" + node.domain() + "'", "export it with standard operators");
     }
-    if (fold(node)) return;
+    if (fold(node, path_, constants_)) return;
     if (op == "Gemm") return add_gemm(node);
     if (op == "MatMul") return add_matmul(node);
     if (op == "Relu" || op == "Sigmoid" || op == "Tanh") return add_activation(node);
@@ -372,64 +289,8 @@ class Importer {
 
   void reshape(const ::onnx::NodeProto& node) {
     const Runtime& value = moving(node, 0);
-    const std::int64_t size = product(value.dims);
-    const auto& op = node.op_type();
-    std::vector<std::int64_t> dims;
-    if (op == "Flatten") {
-      if (const auto axis = integer(node, "axis", 1);
-          axis != 1 && axis != -static_cast<std::int64_t>(value.dims.size())) {
-        refuse(node, "its axis is " + std::to_string(axis), "keep the batch: axis 1");
-      }
-      dims = {size};
-    } else if (op == "Reshape") {
-      const Tensor& wanted = constant(node, 1);
-      if (wanted.real || wanted.whole.size() < 2)
-        refuse(node, "it does not keep the batch", "keep the first size");
-      // The batch is what the graph computed from it, the input's own, or what is left over.
-      dims.assign(wanted.whole.begin() + 1, wanted.whole.end());
-      const auto first = wanted.whole[0];
-      std::int64_t known = 1;
-      std::int64_t* open = nullptr;
-      for (std::size_t i = 0; i < dims.size(); ++i) {
-        if (dims[i] == 0 && i < value.dims.size()) dims[i] = value.dims[i];
-        if (dims[i] == -1 && open == nullptr) {
-          open = &dims[i];
-          continue;
-        }
-        if (dims[i] < 1 || dims[i] > most_values / known) {
-          refuse(node, "its sizes do not fit", "export the model again");
-        }
-        known *= dims[i];
-      }
-      if (open != nullptr) *open = size / known;
-      if ((first != batch_size && first != -1 && first != 1) || product(dims) != size ||
-          (first == -1 && open != nullptr)) {
-        refuse(node, "it does not keep the batch and the values of each image", "keep the first size");
-      }
-    } else {
-      const bool more = op == "Unsqueeze";
-      std::vector<std::int64_t> axes;
-      if (has_input(node, 1)) {
-        axes = constant(node, 1).whole;
-      } else if (const auto* found = attribute(node, "axes")) {
-        axes.assign(found->ints().begin(), found->ints().end());
-      }
-      dims = value.dims;
-      const auto rank = static_cast<std::int64_t>(dims.size() + 1 + (more ? axes.size() : 0));
-      for (auto& axis : axes) axis += axis < 0 ? rank : 0;
-      std::sort(axes.begin(), axes.end());
-      if (axes.empty()) refuse(node, "its axes are not said", "name them, the batch not among them");
-      if (!more) std::reverse(axes.begin(), axes.end());
-      for (const auto axis : axes) {
-        if (axis < 1 || axis >= rank || (!more && dims[static_cast<std::size_t>(axis - 1)] != 1)) {
-          refuse(node, "it does not keep the batch and the values of each image", "choose other axes");
-        }
-        const auto at = dims.begin() + (axis - 1);
-        more ? static_cast<void>(dims.insert(at, 1)) : static_cast<void>(dims.erase(at));
-      }
-    }
-    Runtime result{value.node, dims};
-    if (dims.size() == 1 && value.dims.size() > 1) result.node = add(node, "flatten", {}, value.node);
+    Runtime result{value.node, onnx_io::reshaped(node, path_, value.dims, constants_)};
+    if (result.dims.size() == 1 && value.dims.size() > 1) result.node = add(node, "flatten", {}, value.node);
     pass(node, std::move(result));
   }
 
@@ -560,7 +421,7 @@ class Importer {
   std::string path_;
   const OnnxOptions& options_;
   ::onnx::ModelProto model_;
-  std::map<std::string, Tensor> constants_;
+  onnx_io::Constants constants_;
   std::map<std::string, Runtime> runtime_;
   std::map<std::string, std::vector<int>> readers_;
   std::vector<bool> needed_;
