@@ -87,9 +87,25 @@ std::vector<PointRow> read_points(const hdf5::File& file, const std::vector<std:
     check_row(file, "/points/threat", threat[i], threats);
     if (index[i] != static_cast<std::int64_t>(i))
       damaged(file, "/points/index", "it does not count up from 0");
-    points.push_back({index[i], attack[i], formats[static_cast<std::size_t>(format[i])], format[i], layers[i],
-                      severity[i], quantity[i], unit[i], params[i], threat[i], first[i], trials[i],
-                      per_sample[i] != 0, acting[i], protection[i], stream[i], stored[i], overhead[i], most[i],
+    points.push_back({index[i],
+                      attack[i],
+                      formats[static_cast<std::size_t>(format[i])],
+                      format[i],
+                      layers[i],
+                      severity[i],
+                      quantity[i],
+                      unit[i],
+                      params[i],
+                      threat[i],
+                      first[i],
+                      trials[i],
+                      per_sample[i] != 0,
+                      acting[i],
+                      protection[i],
+                      stream[i],
+                      stored[i],
+                      overhead[i],
+                      most[i],
                       population[i]});
   }
   return points;

@@ -211,7 +211,8 @@ Spec parse_spec(const std::string& text, const std::string& file, const std::str
                 "correct the line; docs/spec.md shows a whole spec");
   }
   const Reader top(file, "", root);
-  top.only({"title", "seed", "trials", "until", "full", "network", "data", "memory", "voltage", "attack", "bounds"});
+  top.only({"title", "seed", "trials", "until", "full", "network", "data", "memory", "voltage", "attack",
+            "bounds"});
   Spec spec;
   spec.title = top.string("title").value_or("");
   spec.seed = static_cast<std::uint64_t>(

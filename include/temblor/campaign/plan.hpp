@@ -22,8 +22,8 @@ struct TrialBlock {
   std::int64_t count = 0;
 };
 
-/// At most this many blocks a point, and 2048 of a campaign of more than 32 points (at least 8 a point): block
-/// size is a function of the spec alone, so that per-block sums are the same whatever the threads.
+/// At most this many blocks a point, and 2048 of a campaign of more than 32 points (at least 8 a point):
+/// block size is a function of the spec alone, so that per-block sums are the same whatever the threads.
 inline constexpr std::int64_t most_blocks = 64;
 
 /// One point of the grid attack x severity x layers x format x protection (the protection runs fastest).
