@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <ostream>
 #include <thread>
 
 #include <temblor/base/error.hpp>
@@ -153,6 +154,21 @@ std::string bytes_text(std::uint64_t bytes) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
   return text.data();
+}
+
+RunReport run_campaign(const Plan& plan, const std::string& output, const Arguments& arguments,
+                       const Streams& streams) {
+  RunOptions options;
+  options.threads = thread_count(arguments);
+  options.words = &streams.err;
+  options.progress = streams.terminal ? &streams.err : nullptr;
+  options.command_line = arguments.command_line;
+  const auto done = temblor::run_campaign(plan, output, options);
+  if (done.state == RunState::interrupted) {
+    streams.err << "stopped: " << done.blocks_done << " of " << done.blocks << " blocks are saved in '"
+                << output << ".partial'; go on with\n  " << arguments.command_line << "\n";
+  }
+  return done;
 }
 
 }  // namespace temblor::cli

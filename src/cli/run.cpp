@@ -107,18 +107,9 @@ int run_run(const Arguments& arguments, const Streams& streams) {
   const auto output = output_path(arguments);
   check_place(output);
   const auto method = parse_interval(arguments.required("interval"), "value of --interval");
-  RunOptions options;
-  options.threads = thread_count(arguments);
-  options.words = &streams.err;
-  options.progress = streams.terminal ? &streams.err : nullptr;
-  options.command_line = arguments.command_line;
   const auto plan = make_plan(campaign_spec(arguments));
-  const auto done = run_campaign(plan, output, options);
-  if (done.state == RunState::interrupted) {
-    streams.err << "stopped: " << done.blocks_done << " of " << done.blocks << " blocks are saved in '"
-                << output << ".partial'; go on with\n  " << arguments.command_line << "\n";
-    return static_cast<int>(Exit::interrupted);
-  }
+  const auto done = run_campaign(plan, output, arguments, streams);
+  if (done.state == RunState::interrupted) return static_cast<int>(Exit::interrupted);
   if (done.state == RunState::already) streams.err << "'" << output << "' is complete; nothing was done\n";
   return report(output, method, streams);
 }

@@ -86,18 +86,9 @@ int run_study(const Arguments& arguments, const Streams& streams) {
   const auto bounds = bound_names(arguments.required("bound"), "--bound");
   check_output(output, result_filetype, {arguments.required("network")});
   if (csv) check_not_input(*csv, {arguments.required("network"), output});
-  RunOptions options;
-  options.threads = thread_count(arguments);
-  options.words = &streams.err;
-  options.progress = streams.terminal ? &streams.err : nullptr;
-  options.command_line = arguments.command_line;
   const auto plan = make_plan(spec_of(arguments));
-  const auto done = run_campaign(plan, output, options);
-  if (done.state == RunState::interrupted) {
-    streams.err << "stopped: " << done.blocks_done << " of " << done.blocks << " blocks are saved in '"
-                << output << ".partial'; go on with\n  " << arguments.command_line << "\n";
-    return static_cast<int>(Exit::interrupted);
-  }
+  const auto done = run_campaign(plan, output, arguments, streams);
+  if (done.state == RunState::interrupted) return static_cast<int>(Exit::interrupted);
   std::vector<Rounding> roundings;
   std::int64_t violated = 0;
   for (const auto& format : plan.spec.attacks.front().format) {

@@ -8,25 +8,8 @@
 using namespace temblor;
 using namespace temblor::testing;
 
-namespace {
-
-struct Bench {
-  TemporaryDirectory directory;
-  std::string of = " --network " + make_network(directory.path()) + " --dataset " + synthetic_data;
-
-  std::string file(const std::string& name) const { return directory.file(name); }
-  std::string expect(int code, const std::string& line) const {
-    const auto outcome = run_line(line);
-    INFO(line << "\n" << outcome.err);
-    REQUIRE(outcome.code == code);
-    return outcome.out + outcome.err;
-  }
-};
-
-}  // namespace
-
 TEST_CASE("activation faults: the same campaign on any number of threads, in full, and replayed") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto campaign =
       "run" + bench.of +
       " --attack activation-flip --ber 1e-4,1e-2 --layers all,0 --format fp32,int8 --trials 12";
@@ -64,7 +47,7 @@ TEST_CASE("activation faults: the same campaign on any number of threads, in ful
 }
 
 TEST_CASE("activation faults: the fault-free run is the network that holds activations in the format") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto campaign =
       "run" + bench.of + " --attack activation-flip --ber 0 --format fp32,int4 --trials 1 -o ";
   bench.expect(0, campaign + bench.file("out.h5"));
@@ -85,7 +68,7 @@ TEST_CASE("activation faults: the fault-free run is the network that holds activ
 
 TEST_CASE(
     "activation faults: bounds and protections do not cover them, and say so; bad requests are refused") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto attack = "run" + bench.of + " --attack activation-flip";
   using Catch::Contains;
   for (const auto* bound : {"interval", "norm-product", "linear"}) {

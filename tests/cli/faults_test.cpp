@@ -13,20 +13,6 @@ using namespace temblor::testing;
 
 namespace {
 
-/// Campaigns on a small network.
-struct Bench {
-  TemporaryDirectory directory;
-  std::string of = " --network " + make_network(directory.path()) + " --dataset " + synthetic_data;
-
-  std::string file(const std::string& name) const { return directory.file(name); }
-  std::string expect(int code, const std::string& line) const {
-    const auto outcome = run_line(line);
-    INFO(line << "\n" << outcome.err);
-    REQUIRE(outcome.code == code);
-    return outcome.out + outcome.err;
-  }
-};
-
 /// Trials of a point of one file are those of the only point of another.
 void check_same(const std::string& first, std::int64_t point, const std::string& again) {
   const ResultFile a(first), b(again);
@@ -47,7 +33,7 @@ void check_same(const std::string& first, std::int64_t point, const std::string&
 }  // namespace
 
 TEST_CASE("a campaign's fault list, run again, gives every trial's row bit for bit") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto out = bench.file("out.h5");
   bench.expect(
       0, "run" + bench.of + " --attack bit-flip --ber 1e-3,2e-2 --format fp32,int8 --trials 20 -o " + out);
@@ -71,7 +57,7 @@ TEST_CASE("a campaign's fault list, run again, gives every trial's row bit for b
 }
 
 TEST_CASE("the list of a campaign that stopped early ends where it did") {
-  const Bench bench;
+  const CampaignBench bench;
   bench.expect(0,
                "run" + bench.of +
                    " --attack bit-flip --flips 1 --format int8 --trials 5000 --until ci(any_change)<10% -o " +
@@ -84,7 +70,7 @@ TEST_CASE("the list of a campaign that stopped early ends where it did") {
 }
 
 TEST_CASE("a list from options is that from the result file, and trials can be chosen") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto attack = bench.of + " --attack bit-flip --flips 3 --format int8 --trials 9";
   bench.expect(0, "run" + attack + " -o " + bench.file("out.h5"));
   bench.expect(0, "faults " + bench.file("out.h5") + " -o " + bench.file("a.h5"));
@@ -98,7 +84,7 @@ TEST_CASE("a list from options is that from the result file, and trials can be c
 
 TEST_CASE(
     "a map's identity is what is in the file, not where it is; a moved one is found beside the result") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto list = bench.file("list.h5");
   bench.expect(0, "faults" + bench.of + " --attack bit-flip --flips 3 --format int8 --trials 5 -o " + list);
   const auto moved = bench.file("moved.h5");
@@ -126,7 +112,7 @@ TEST_CASE(
 }
 
 TEST_CASE("more trials than a list has fail, each with its reason") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto list = bench.file("list.h5");
   bench.expect(0, "faults" + bench.of + " --attack bit-flip --flips 3 --format int8 --trials 5 -o " + list);
   const auto words = bench.expect(0, "run" + bench.of + " --attack fault-map --set file=" + list +
@@ -135,7 +121,7 @@ TEST_CASE("more trials than a list has fail, each with its reason") {
 }
 
 TEST_CASE("a spec's map is looked for beside the spec") {
-  const Bench bench;
+  const CampaignBench bench;
   bench.expect(0, "faults" + bench.of + " --attack bit-flip --flips 3 --format int8 --trials 5 -o " +
                       bench.file("list.h5"));
   write_file(bench.file("spec.toml"), "trials = 5\n[network]\nfile = \"net.h5\"\n[data]\nset = \"" +
@@ -147,7 +133,7 @@ TEST_CASE("a spec's map is looked for beside the spec") {
 }
 
 TEST_CASE("faults: what has no list, and bad requests, are refused") {
-  const Bench bench;
+  const CampaignBench bench;
   const auto list = " -o " + bench.file("list.h5");
   using Catch::Contains;
   CHECK_THAT(bench.expect(2, "faults" + bench.of + " --attack gaussian --eps 1e-3" + list),

@@ -4,10 +4,11 @@
 #include <sstream>
 #include <stdexcept>
 
+#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <support/campaign.hpp>
 #include <support/networks.hpp>
-#include <support/paths.hpp>
+#include <support/program.hpp>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,13 @@ std::string make_network(const std::string& directory) {
   const std::string path = directory + "/net.h5";
   save_network(random_network("8-16-12-3", 7, true), path);
   return path;
+}
+
+std::string CampaignBench::expect(int code, const std::string& line) const {
+  const auto outcome = run_line(line);
+  INFO(line << "\n" << outcome.err);
+  REQUIRE(outcome.code == code);
+  return outcome.out + outcome.err;
 }
 
 std::string digest(const std::string& path) {

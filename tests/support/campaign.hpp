@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include <support/paths.hpp>
 #include <sys/types.h>
 
 namespace temblor::testing {
@@ -15,6 +16,16 @@ inline constexpr const char* synthetic_data = "synthetic:classes=3,features=8,n=
 std::string digest(const std::string& path);
 void write_file(const std::string& path, const std::string& text);
 std::string read_file(const std::string& path);
+
+/// Command lines on that network and data set, in a directory of their own.
+struct CampaignBench {
+  TemporaryDirectory directory;
+  std::string of = " --network " + make_network(directory.path()) + " --dataset " + synthetic_data;
+
+  std::string file(const std::string& name) const { return directory.file(name); }
+  /// Requires the exit code of a command line, in process; what it said on both streams.
+  std::string expect(int code, const std::string& line) const;
+};
 
 /// The real program as a process of its own; output goes to files.
 class Process {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <temblor/campaign/plan.hpp>
+#include <temblor/campaign/runner.hpp>
 #include <temblor/campaign/spec.hpp>
 #include <temblor/cli/subcommand.hpp>
 
@@ -23,6 +24,10 @@ std::map<std::string, std::string> assignments(
 Option interval_option();
 /// --threads, else TEMBLOR_THREADS, else all processors.
 int thread_count(const Arguments& arguments);
+/// Runs a campaign with the arguments' threads; words, and progress on a terminal, go to `streams.err`, and
+/// so does the command that goes on where it was stopped.
+RunReport run_campaign(const Plan& plan, const std::string& output, const Arguments& arguments,
+                       const Streams& streams);
 /// "25.6 MB"
 std::string bytes_text(std::uint64_t bytes);
 
