@@ -100,7 +100,8 @@ std::string names_of(const Table& table) {
 std::vector<std::string> activations() {
   std::vector<std::string> names;
   for (const auto& entry : layer_table()) {
-    if (!entry.weighted && entry.make()->elementwise()) names.push_back(entry.name);
+    if (!entry.weighted && entry.options.empty() && make_layer(entry.name)->elementwise())
+      names.push_back(entry.name);
   }
   return names;
 }

@@ -1,48 +1,16 @@
+#include "lanes.hpp"
+
 #include <algorithm>
 #include <array>
-
-#if defined(__AVX2__) && defined(__FMA__)
-#include <immintrin.h>
-#endif
 
 #include <temblor/network/dense.hpp>
 
 namespace temblor {
 namespace {
 
-#if defined(__AVX2__) && defined(__FMA__)
-using Lanes = __m256;
-inline Lanes load(const float* from) {
-  return _mm256_loadu_ps(from);
-}
-inline void store(float* to, Lanes lanes) {
-  _mm256_storeu_ps(to, lanes);
-}
-inline Lanes multiply_add(float a, Lanes b, Lanes c) {
-  return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
-}
-#else
-struct Lanes {
-  std::array<float, 8> lane;
-};
-inline Lanes load(const float* from) {
-  Lanes lanes;
-  std::copy_n(from, 8, lanes.lane.begin());
-  return lanes;
-}
-inline void store(float* to, const Lanes& lanes) {
-  std::copy_n(lanes.lane.begin(), 8, to);
-}
-inline Lanes multiply_add(float a, const Lanes& b, Lanes c) {
-  for (std::size_t i = 0; i < 8; ++i) c.lane[i] += a * b.lane[i];
-  return c;
-}
-#endif
-
-constexpr Index lanes = 8;
-constexpr Index panel = 2 * lanes;  // units a panel: two vectors
-constexpr std::size_t tile = 6;     // images a tile: 12 accumulators, 2 weights, 1 input of 16 registers
-constexpr Index depth = 320;        // inputs a pass: a panel's slice (20 KiB) stays in the first-level cache
+constexpr Index panel = panel_width;
+constexpr std::size_t tile = 6;  // images a tile: 12 accumulators, 2 weights, 1 input of 16 registers
+constexpr Index depth = pass_depth;
 
 /// Continues the sums of R images and one panel over inputs [0, n). `sums` [R x panel].
 template <std::size_t R, std::size_t Vectors>

@@ -151,7 +151,11 @@ void read_layer(const hdf5::Group& group, int index, Network& network) {
     refuse(group, path + "/@kind", "it is missing", "name the kind of layer, as in 'dense' or 'relu'");
   std::shared_ptr<const Layer> layer;
   try {
-    layer = make_layer(*kind);
+    LayerOptions options;
+    for (const LayerOption& option : find_layer(*kind).options) {
+      if (const auto values = group.get<double>(option.name)) options[option.name] = *values;
+    }
+    layer = make_layer(*kind, options);
   } catch (const Error& error) {
     throw Error(error.code(), "'" + path + "' in '" + group.file_name() + "': " + error.what(), "", "");
   }
@@ -184,6 +188,20 @@ void read_layer(const hdf5::Group& group, int index, Network& network) {
   }
 }
 
+void write_options(const hdf5::Group& group, const Layer& layer) {
+  const auto& known = find_layer(layer.kind()).options;
+  for (const auto& [name, values] : layer.options()) {
+    const auto option =
+        std::find_if(known.begin(), known.end(), [&](const LayerOption& o) { return o.name == name; });
+    if (option->whole) {
+      const std::vector<std::int64_t> whole(values.begin(), values.end());
+      group.set<std::int64_t>(name, whole);
+    } else {
+      group.set<double>(name, values);
+    }
+  }
+}
+
 void write_layer(const hdf5::Group& layers, const Network& network, int index) {
   const Network::Node& node = network.nodes()[static_cast<std::size_t>(index)];
   const hdf5::Group group = layers.create_group(std::to_string(index));
@@ -191,6 +209,7 @@ void write_layer(const hdf5::Group& layers, const Network& network, int index) {
   group.set_text("name", node.name);
   const std::vector<std::int32_t> inputs(node.inputs.begin(), node.inputs.end());
   group.set<std::int32_t>("inputs", inputs);
+  write_options(group, *node.layer);
   if (node.weights < 0) return;
   const Weights& weights = network.weights(node.weights);
   const auto size = [](auto n) { return static_cast<std::size_t>(n); };

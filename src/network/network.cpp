@@ -63,6 +63,7 @@ int Network::add(std::shared_ptr<const Layer> layer, Weights weights, std::vecto
   const bool weighted = layer->weighted();
   Shape shape;
   try {
+    if (auto placed = layer->placed(shapes)) layer = std::move(placed);
     shape = layer->output_shape(shapes, weighted ? &weights : nullptr);
     if (weighted) {
       refuse_non_finite(weights.weight, "weight");
@@ -151,6 +152,7 @@ std::string Network::id() const {
   sha.add("temblor network 1\n").add(input_.text()).add("\n").add(scaling_.text()).add("\n");
   for (const Node& node : nodes_) {
     sha.add(node.layer->kind()).add(" ").add(node.shape.text());
+    for (const auto& [name, values] : node.layer->options()) sha.add(" " + name + "=" + reals_text(values));
     for (const int input : node.inputs) sha.add(" ").add(std::to_string(input));
     sha.add("\n");
   }

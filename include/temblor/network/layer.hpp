@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,9 +11,12 @@
 
 namespace temblor {
 
+/// Geometry and constants of a layer, by name (LayerEntry::options).
+using LayerOptions = std::map<std::string, std::vector<double>>;
+
 /// One kind of layer: a pure function of its inputs and parameters. It holds geometry only; parameters come
 /// as arguments, so that perturbed copies need no second network. All batches are [images x units],
-/// row-major.
+/// row-major, an image's units in the order channel, row, column.
 ///
 /// A new layer is one file in src/network/layers and one line in src/network/layer_table.cpp.
 class Layer {
@@ -21,6 +25,12 @@ class Layer {
 
   virtual ~Layer() = default;
   virtual std::string_view kind() const = 0;  ///< as in layer_table()
+
+  /// Every option of the kind, as the layer has it.
+  virtual LayerOptions options() const { return {}; }
+  /// The layer for inputs of these shapes, where it must know them: Network::add asks before anything but
+  /// output_shape. Null: it does as it is. Bad-input error where the shapes do not fit.
+  virtual std::shared_ptr<const Layer> placed(std::span<const Shape> inputs) const;
 
   /// Output shape for these input shapes and parameters; bad-input error `why` when they do not fit.
   virtual Shape output_shape(std::span<const Shape> inputs, const Weights* weights) const = 0;
@@ -51,9 +61,30 @@ class Layer {
   /// the inputs stay: abs(input) <= `magnitude` [images x inputs]. False where the layer has no such form.
   virtual bool reach(const MatrixD& magnitude, const Weights& weights, const Radius& radius,
                      MatrixD& out) const;
+  /// Whether the outputs are an affine function of the inputs for given parameters; `pull` is then available.
+  virtual bool affine() const { return false; }
+  /// The linear part backward, in double: adds coefficients on the outputs, [rows x outputs], as
+  /// coefficients on each input, on_inputs[i] [rows x inputs] (null: not wanted), and what a constant of the
+  /// layer (its bias, a padding) contributes to `constant` [rows] (null: not wanted). Rounding is that of
+  /// sums of products with the parameters in some order.
+  virtual void pull(const MatrixD& coefficients, const Weights* weights, std::span<MatrixD* const> on_inputs,
+                    VectorD* constant) const;
   /// What the float32 forward pass may be off by, absolutely and for each output, beyond the rounding of sums
   /// of products with the parameters (which bounds treat as a change of the parameters). Infinite: unknown.
   virtual double float_error() const;
+  /// The part of that error that grows with the inputs of a layer without parameters, relative to what the
+  /// layer makes of their magnitudes (of an affine layer: with the magnitudes of its coefficients), or to the
+  /// input's magnitude (element-wise layers).
+  virtual double float_relative() const { return 0.0; }
+};
+
+/// One option of a kind of layer; in network files an attribute of the layer's group.
+struct LayerOption {
+  std::string name;
+  std::string help;             ///< one line: unit, meaning
+  bool whole;                   ///< whole numbers
+  std::vector<double> initial;  ///< when not given; empty: it must be given
+  std::size_t count;            ///< of values; 0: any
 };
 
 /// A kind of layer that files can name.
@@ -61,12 +92,16 @@ struct LayerEntry {
   std::string name;
   std::string help;  ///< one line: formula
   bool weighted;
-  std::unique_ptr<Layer> (*make)();
+  std::vector<LayerOption> options;
+  std::unique_ptr<Layer> (*make)(const LayerOptions& options);  ///< options complete and finite
 };
 
 /// All kinds of layers. Incomplete entries throw at first use.
 const std::vector<LayerEntry>& layer_table();
-/// A layer by its table name; bad-input error with the nearest name otherwise.
-std::unique_ptr<Layer> make_layer(std::string_view kind);
+/// A kind by its table name; bad-input error with the nearest name otherwise.
+const LayerEntry& find_layer(std::string_view kind);
+/// A layer by its table name. Options that are not given take their initial values; bad-input error for
+/// unknown kinds and options and for values that are missing, too many, not finite or not whole.
+std::unique_ptr<Layer> make_layer(std::string_view kind, const LayerOptions& options = {});
 
 }  // namespace temblor

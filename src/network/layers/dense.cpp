@@ -62,12 +62,20 @@ class Dense final : public Layer {
     return true;
   }
 
+  bool affine() const override { return true; }
+  void pull(const MatrixD& coefficients, const Weights* weights, std::span<MatrixD* const> on_inputs,
+            VectorD* constant) const override {
+    if (on_inputs[0] != nullptr) on_inputs[0]->noalias() += coefficients * weights->weight.cast<double>();
+    if (constant != nullptr && weights->bias.size() != 0)
+      constant->noalias() += coefficients * weights->bias.cast<double>();
+  }
+
   double float_error() const override { return 0.0; }
 };
 
 }  // namespace
 
-std::unique_ptr<Layer> make_dense() {
+std::unique_ptr<Layer> make_dense(const LayerOptions&) {
   return std::make_unique<Dense>();
 }
 

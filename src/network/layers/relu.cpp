@@ -46,7 +46,7 @@ class Relu final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_relu() {
+std::unique_ptr<Layer> make_relu(const LayerOptions&) {
   return std::make_unique<Relu>();
 }
 

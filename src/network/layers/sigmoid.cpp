@@ -28,7 +28,7 @@ struct Sigmoid {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_sigmoid() {
+std::unique_ptr<Layer> make_sigmoid(const LayerOptions&) {
   return std::make_unique<SmoothLayer<Sigmoid>>();
 }
 

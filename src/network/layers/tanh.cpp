@@ -25,7 +25,7 @@ struct Tanh {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_tanh() {
+std::unique_ptr<Layer> make_tanh(const LayerOptions&) {
   return std::make_unique<SmoothLayer<Tanh>>();
 }
 

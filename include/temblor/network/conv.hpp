@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <temblor/network/dense.hpp>
+#include <temblor/network/window.hpp>
+
+namespace temblor {
+
+/// Kernels of a convolution, or of some of its output channels, in the order in which the kernel reads them.
+///
+/// The same arithmetic as PackedDense: at every position, p_c = (..((b_c + w_c0 z_0) + w_c1 z_1) + ..),
+/// float32, taps in the order (input channel of the group, kernel row, kernel column), one fused multiply-add
+/// a term where the machine has it; padding is a value of 0 like any other. Each output depends on its own
+/// window and channel alone.
+class PackedConv {
+ public:
+  /// weight [output channels x (channels / groups * taps)], bias [output channels] or empty. Memory is reused
+  /// when the object is packed again.
+  void pack(const Sliding& sliding, Index groups, const Weights& weights);
+  /// Only these output channels, ascending; channel c of the result is output channel channels[c].
+  void pack(const Sliding& sliding, Index groups, const Weights& weights, std::span<const Index> channels);
+
+  Index outputs() const { return outputs_; }  ///< output channels that are packed
+  Index positions() const { return positions_; }
+
+  /// out[r * out_stride + c * positions() + p] for r < count, from images `in` [count x (channels * height *
+  /// width)]; out_stride >= outputs() * positions().
+  void multiply(const RowsView& in, Index count, float* out, Index out_stride) const;
+
+ private:
+  /// Up to 16 output channels of one group.
+  struct Panel {
+    Index group;
+    Index first;  ///< of the packed channels
+    Index width;
+    std::size_t weights;  ///< offset into panels_
+    std::size_t bias;     ///< offset into bias_
+  };
+
+  void pad(const float* image, float* to) const;
+  void run_panel(const Panel& panel, const float* image, float* sums) const;
+
+  std::vector<Sliding> sliding_;  ///< one, or none before packing
+  Index outputs_ = 0;
+  Index positions_ = 0;
+  Index depth_ = 0;          ///< taps of one output
+  Index padded_height_ = 0;  ///< of the copy with its padding
+  Index padded_width_ = 0;
+  bool copies_ = false;                ///< whether images need that copy
+  std::vector<std::int32_t> offsets_;  ///< of each tap from the window's corner, in the padded image
+  std::vector<std::int32_t> corners_;  ///< of each position
+  std::vector<Panel> list_;
+  std::vector<float> panels_;  ///< [panel][tap][lanes], padded with zeros
+  std::vector<float> bias_;    ///< [panel][lanes]
+};
+
+}  // namespace temblor

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+#include <temblor/network/types.hpp>
+
+namespace temblor {
+
+#if defined(__AVX2__) && defined(__FMA__)
+using Lanes = __m256;
+inline Lanes load(const float* from) {
+  return _mm256_loadu_ps(from);
+}
+inline void store(float* to, Lanes lanes) {
+  _mm256_storeu_ps(to, lanes);
+}
+inline Lanes multiply_add(float a, Lanes b, Lanes c) {
+  return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
+}
+#else
+struct Lanes {
+  std::array<float, 8> lane;
+};
+inline Lanes load(const float* from) {
+  Lanes lanes;
+  std::copy_n(from, 8, lanes.lane.begin());
+  return lanes;
+}
+inline void store(float* to, const Lanes& lanes) {
+  std::copy_n(lanes.lane.begin(), 8, to);
+}
+inline Lanes multiply_add(float a, const Lanes& b, Lanes c) {
+  for (std::size_t i = 0; i < 8; ++i) c.lane[i] += a * b.lane[i];
+  return c;
+}
+#endif
+
+constexpr Index lanes = 8;
+constexpr Index panel_width = 2 * lanes;  ///< outputs a panel: two vectors
+constexpr Index pass_depth = 320;  ///< terms a pass: a panel's slice (20 KiB) stays in the first-level cache
+
+}  // namespace temblor

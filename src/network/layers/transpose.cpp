@@ -1,0 +1,32 @@
+#include "../layer_table.hpp"
+#include "gather.hpp"
+
+#include <algorithm>
+
+namespace temblor {
+namespace {
+
+GatherPlan plan_transpose(const LayerOptions& options, const Shape& input) {
+  const auto order = per_dimension(options, "order", input);
+  GatherPlan plan;
+  for (Index d = 0; d < static_cast<Index>(order.size()); ++d) {
+    if (std::count(order.begin(), order.end(), d) != 1)
+      input_error("the order of a transpose layer does not name dimension " + std::to_string(d) + " once", "",
+                  "list each dimension once, from 0");
+    plan.shape.dims.push_back(input.dims[static_cast<std::size_t>(order[static_cast<std::size_t>(d)])]);
+  }
+  each_place(plan.shape.dims, [&](const std::vector<Index>& at) {
+    std::vector<Index> from(at.size());
+    for (std::size_t d = 0; d < at.size(); ++d) from[static_cast<std::size_t>(order[d])] = at[d];
+    plan.source.push_back(place_index(input.dims, from));
+  });
+  return plan;
+}
+
+}  // namespace
+
+std::unique_ptr<Layer> make_transpose(const LayerOptions& options) {
+  return std::make_unique<Gather>("transpose", options, plan_transpose);
+}
+
+}  // namespace temblor
