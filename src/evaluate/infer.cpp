@@ -92,9 +92,9 @@ void use_weights(const Baseline& base, const WeightView& view, int patched, Stat
 namespace {
 
 template <class Run>
-void infer_blocks(const Baseline& base, Tally& tally, const Run& run) {
-  for (Index first = 0; first < base.data.size(); first += BlockRunner::block) {
-    const Index count = std::min(BlockRunner::block, base.data.size() - first);
+void infer_blocks(const Baseline& base, Index rows, Tally& tally, const Run& run) {
+  for (Index first = 0; first < base.data.size(); first += rows) {
+    const Index count = std::min(rows, base.data.size() - first);
     const RowsView logits = run({&base.data.images, first, count});
     for (Index r = 0; r < count; ++r) tally.add(static_cast<std::int32_t>(first + r), logits.row(r));
   }
@@ -104,13 +104,13 @@ void infer_blocks(const Baseline& base, Tally& tally, const Run& run) {
 
 void infer_full(const Baseline& base, const WeightView& view, State& state, Tally& tally) {
   use_weights(base, view, -1, state);
-  infer_blocks(base, tally, [&](const BlockRunner::Images& images) { return state.runner.run(images); });
+  infer_blocks(base, state.runner.rows(), tally, [&](const BlockRunner::Images& images) { return state.runner.run(images); });
 }
 
 void infer_all(const Baseline& base, const WeightView& view, State& state, Tally& tally) {
   use_weights(base, view, -1, state);
   const std::vector<bool> dirty = dirty_nodes(base, view, state.runner);
-  infer_blocks(base, tally, [&](const BlockRunner::Images& images) {
+  infer_blocks(base, state.runner.rows(), tally, [&](const BlockRunner::Images& images) {
     return state.runner.run(images, base.golden.activations, dirty);
   });
 }
@@ -132,8 +132,8 @@ void infer_rows(const Baseline& base, const WeightView& view, int layer, State& 
   const std::vector<bool> dirty = dirty_nodes(base, view, state.runner);
   const Index classes = base.network.classes();
   const auto total = static_cast<Index>(state.rows.size());
-  for (Index first = 0; first < total; first += BlockRunner::block) {
-    const Index count = std::min(BlockRunner::block, total - first);
+  for (Index first = 0; first < total; first += state.runner.rows()) {
+    const Index count = std::min(state.runner.rows(), total - first);
     const UnitPatch patch{node, state.units,
                           state.values.data() + static_cast<std::size_t>(first) * state.units.size()};
     const RowsView block = state.runner.run({&base.data.images, 0, count, state.rows.data() + first},

@@ -72,6 +72,23 @@ void run_pass(const Pass& pass, Index positions, bool narrow) {
   }
 }
 
+/// sums [positions x panel_width] to planes [width x positions].
+void to_planes(const float* sums, Index positions, Index width, float* planes) {
+  Index at = 0;
+  for (; at + lanes <= positions; at += lanes) {
+    for (Index first = 0; first < width; first += lanes) {
+      Lanes rows[lanes];
+      for (Index i = 0; i < lanes; ++i) rows[i] = load(sums + (at + i) * panel_width + first);
+      transpose(rows);
+      const Index used = std::min(lanes, width - first);
+      for (Index i = 0; i < used; ++i) store(planes + (first + i) * positions + at, rows[i]);
+    }
+  }
+  for (; at < positions; ++at) {
+    for (Index c = 0; c < width; ++c) planes[c * positions + at] = sums[at * panel_width + c];
+  }
+}
+
 }  // namespace
 
 void PackedConv::pack(const Sliding& sliding, Index groups, const Weights& weights) {
@@ -180,11 +197,7 @@ void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out
     }
     for (const Panel& panel : list_) {
       run_panel(panel, image, sums.data());
-      // Eigen's transposition of a map: positions become the fast dimension, as everywhere outside.
-      using Sums = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
-      const Sums from(sums.data(), positions_, panel.width, Eigen::OuterStride<>(panel_width));
-      Eigen::Map<Matrix>(out + r * out_stride + panel.first * positions_, panel.width, positions_) =
-          from.transpose();
+      to_planes(sums.data(), positions_, panel.width, out + r * out_stride + panel.first * positions_);
     }
   }
 }

@@ -41,8 +41,8 @@ Matrix logits(const Network& network, const WeightView& weights, const Matrix& i
   const auto run = [&](Index begin, Index end) {
     BlockRunner runner(network);
     runner.use(weights, pointers);
-    for (Index row = begin; row < end; row += BlockRunner::block) {
-      const Index count = std::min(BlockRunner::block, end - row);
+    for (Index row = begin; row < end; row += runner.rows()) {
+      const Index count = std::min(runner.rows(), end - row);
       const RowsView values = runner.run({&images, row, count});
       for (Index r = 0; r < count; ++r) std::copy_n(values.row(r), result.cols(), &result(row + r, 0));
     }

@@ -22,6 +22,24 @@ inline void store(float* to, Lanes lanes) {
 inline Lanes multiply_add(float a, Lanes b, Lanes c) {
   return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);
 }
+/// Row i of the result holds entry i of every row.
+inline void transpose(Lanes (&rows)[8]) {
+  Lanes a[8], b[8];
+  for (std::size_t i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    a[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  for (std::size_t i = 0; i < 8; i += 4) {
+    b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+    b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xEE);
+    b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+    b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xEE);
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    rows[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+    rows[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+  }
+}
 #else
 struct Lanes {
   std::array<float, 8> lane;
@@ -37,6 +55,12 @@ inline void store(float* to, const Lanes& lanes) {
 inline Lanes multiply_add(float a, const Lanes& b, Lanes c) {
   for (std::size_t i = 0; i < 8; ++i) c.lane[i] += a * b.lane[i];
   return c;
+}
+/// Row i of the result holds entry i of every row.
+inline void transpose(Lanes (&rows)[8]) {
+  for (std::size_t i = 0; i < 8; ++i) {
+    for (std::size_t j = i + 1; j < 8; ++j) std::swap(rows[i].lane[j], rows[j].lane[i]);
+  }
 }
 #endif
 

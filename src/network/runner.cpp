@@ -4,6 +4,12 @@
 #include <temblor/network/runner.hpp>
 
 namespace temblor {
+namespace {
+
+/// Outputs of one node that a run should hold at most: 800 KiB.
+constexpr Index cached_values = 200'000;
+
+}  // namespace
 
 std::vector<PackedDense> pack_dense(const Network& network, const WeightView& weights) {
   std::vector<PackedDense> packed(weights.size());
@@ -26,11 +32,20 @@ BlockRunner::BlockRunner(const Network& network)
       if (input >= 0) ++consumers_[static_cast<std::size_t>(input)];
     }
   }
+  Index widest = network.input().size();
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Network::Node& node = network.nodes()[i];
+    slots_[i].convolution = dynamic_cast<const ConvolutionLayer*>(node.layer.get());
+    widest = std::max(widest, node.shape.size());
+  }
+  // Whole tiles of the dense kernel.
+  rows_ = std::clamp(cached_values / widest / 6 * 6, Index{6}, block);
 }
 
 void BlockRunner::use(const WeightView& weights, std::vector<const PackedDense*> packed) {
   weights_ = weights;
   packed_ = std::move(packed);
+  for (Slot& slot : slots_) slot.packed = false;
 }
 
 Index BlockRunner::units_of(int node) const {
@@ -41,20 +56,20 @@ const RowsView& BlockRunner::view_of(int node) const {
   return node < 0 ? images_ : slots_[static_cast<std::size_t>(node)].view;
 }
 
-float* BlockRunner::buffer_of(std::size_t i) {
+float* BlockRunner::buffer_of(std::size_t i, Index count) {
   Slot& slot = slots_[i];
-  slot.buffer.resize(static_cast<std::size_t>(block * units_of(static_cast<int>(i))));
-  slot.own = slot.buffer.data();
-  slot.view = {slot.own, units_of(static_cast<int>(i)), nullptr};
+  slot.matrix.resize(count, units_of(static_cast<int>(i)));
+  slot.home = &slot.matrix;
+  slot.own = slot.matrix.data();
+  slot.view = {slot.own, slot.matrix.cols(), nullptr};
   return slot.own;
 }
 
 const Matrix* BlockRunner::gather(int node, const Images& images) {
   const RowsView& view = view_of(node);
+  if (node >= 0 && slots_[static_cast<std::size_t>(node)].home != nullptr)
+    return slots_[static_cast<std::size_t>(node)].home;
   Matrix& to = node < 0 ? gathered_images_ : slots_[static_cast<std::size_t>(node)].gathered;
-  if (node >= 0 && view.data == slots_[static_cast<std::size_t>(node)].matrix.data()) {
-    return &slots_[static_cast<std::size_t>(node)].matrix;
-  }
   to.resize(images.count, units_of(node));
   for (Index r = 0; r < images.count; ++r) std::copy_n(view.row(r), to.cols(), to.data() + r * to.cols());
   return &to;
@@ -63,7 +78,7 @@ const Matrix* BlockRunner::gather(int node, const Images& images) {
 void BlockRunner::patch_node(std::size_t i, const Images& images, const Matrix& golden,
                              const UnitPatch& patch) {
   const RowsView from{golden.data() + images.first * golden.cols(), golden.cols(), images.rows};
-  float* to = buffer_of(i);
+  float* to = buffer_of(i, images.count);
   for (Index r = 0; r < images.count; ++r, to += golden.cols()) {
     std::copy_n(from.row(r), golden.cols(), to);
     for (std::size_t u = 0; u < patch.units.size(); ++u)
@@ -76,10 +91,20 @@ void BlockRunner::run_node(std::size_t i, const Images& images) {
   const int input = node.inputs[0];
   Slot& slot = slots_[i];
   slot.own = nullptr;
+  slot.home = nullptr;
   if (dense_[i]) {
-    float* to = buffer_of(i);
+    float* to = buffer_of(i, images.count);
     packed_[static_cast<std::size_t>(node.weights)]->multiply(view_of(input), images.count, to,
                                                               slot.view.stride);
+    return;
+  }
+  if (slot.convolution != nullptr) {
+    if (!slot.packed)
+      slot.conv.pack(slot.convolution->sliding(), slot.convolution->groups(),
+                     *weights_[static_cast<std::size_t>(node.weights)]);
+    slot.packed = true;
+    float* to = buffer_of(i, images.count);
+    slot.conv.multiply(view_of(input), images.count, to, slot.view.stride);
     return;
   }
   Slot* source = input < 0 ? nullptr : &slots_[static_cast<std::size_t>(input)];
@@ -88,18 +113,21 @@ void BlockRunner::run_node(std::size_t i, const Images& images) {
   if (node.layer->reshapes()) {
     slot.view = view_of(input);
     slot.own = shared;
+    slot.home = source != nullptr ? source->home : nullptr;
     return;
   }
   if (node.layer->elementwise() && shared != nullptr) {
     node.layer->apply(shared, images.count * source->view.stride);
     slot.view = source->view;
     slot.own = shared;
+    slot.home = source->home;
     return;
   }
   std::vector<const Matrix*> inputs;
   for (const int from : node.inputs) inputs.push_back(gather(from, images));
   node.layer->forward(inputs, node.weights < 0 ? nullptr : weights_[static_cast<std::size_t>(node.weights)],
                       slot.matrix);
+  slot.home = &slot.matrix;
   slot.view = {slot.matrix.data(), slot.matrix.cols(), nullptr};
   slot.own = slot.matrix.data();
 }
@@ -117,7 +145,7 @@ void BlockRunner::offer(std::size_t i, Index count, NodeHook& hook) {
   Slot& slot = slots_[i];
   const RowsView from = slot.view;
   if (slot.own == nullptr) {
-    float* to = buffer_of(i);
+    float* to = buffer_of(i, count);
     for (Index r = 0; r < count; ++r) std::copy_n(from.row(r), slot.view.stride, to + r * slot.view.stride);
   }
   hook.change(static_cast<int>(i), slot.own);
@@ -142,6 +170,7 @@ RowsView BlockRunner::run(const Images& images, const Activations& golden, const
       run_node(i, range);
     } else {
       slots_[i].own = nullptr;
+      slots_[i].home = nullptr;
       slots_[i].view = rows_of(golden.outputs[i]);
     }
     const bool changed = hook != nullptr && hook->wants(static_cast<int>(i));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <temblor/network/dense.hpp>
+#include <temblor/network/layer.hpp>
 #include <temblor/network/window.hpp>
 
 namespace temblor {
@@ -55,6 +56,13 @@ class PackedConv {
   std::vector<Panel> list_;
   std::vector<float> panels_;  ///< [panel][tap][lanes], padded with zeros
   std::vector<float> bias_;    ///< [panel][lanes]
+};
+
+/// A layer that PackedConv computes, with the same arithmetic as forward().
+class ConvolutionLayer : public Layer {
+ public:
+  virtual const Sliding& sliding() const = 0;  ///< on the shape that the layer was placed on
+  virtual Index groups() const = 0;
 };
 
 }  // namespace temblor

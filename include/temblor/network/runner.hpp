@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include <temblor/network/conv.hpp>
 #include <temblor/network/dense.hpp>
 #include <temblor/network/network.hpp>
 
@@ -38,11 +39,14 @@ class NodeHook {
 };
 
 /// Runs a network block of images by block, in buffers that are reused: nothing is allocated from run to run
-/// by dense, element-wise and reshaping layers. The same arithmetic as forward(), bit for bit.
+/// by dense, convolution, element-wise and reshaping layers. The same arithmetic as forward(), bit for bit.
 class BlockRunner {
  public:
-  /// Images a block: its activations stay in the second-level cache.
+  /// The most images of a run.
   static constexpr Index block = 252;
+  /// Images a run should have, at most `block`: the activations of this network's widest layer stay in the
+  /// second-level cache. Results do not depend on it.
+  Index rows() const { return rows_; }
 
   explicit BlockRunner(const Network& network);
 
@@ -73,10 +77,13 @@ class BlockRunner {
  private:
   struct Slot {
     RowsView view;
-    float* own = nullptr;       ///< the view's values when they are this runner's to change
-    std::vector<float> buffer;  ///< dense and patched nodes
-    Matrix matrix;              ///< other nodes, and gathered inputs
+    float* own = nullptr;    ///< the view's values when they are this runner's to change
+    Matrix* home = nullptr;  ///< the matrix that is the view, where there is one
+    Matrix matrix;
     Matrix gathered;
+    const ConvolutionLayer* convolution = nullptr;
+    PackedConv conv;      ///< of a convolution
+    bool packed = false;  ///< `conv` holds what `use` gave
   };
 
   void run_node(std::size_t i, const Images& images);
@@ -84,13 +91,14 @@ class BlockRunner {
   const Matrix* gather(int node, const Images& images);
   void patch_node(std::size_t i, const Images& images, const Matrix& golden, const UnitPatch& patch);
   void offer(std::size_t i, Index count, NodeHook& hook);
-  float* buffer_of(std::size_t i);
+  float* buffer_of(std::size_t i, Index count);
   const RowsView& view_of(int node) const;
   Index units_of(int node) const;
 
   const Network* network_;
   std::vector<int> consumers_;  ///< how many nodes read each node
   std::vector<bool> dense_;
+  Index rows_ = block;
   std::vector<bool> all_;
   WeightView weights_;
   std::vector<const PackedDense*> packed_;

@@ -38,8 +38,8 @@ class Add final : public Layer {
   }
 
   void forward(Inputs in, const Weights*, Matrix& out) const override {
-    out = static_cast<float>(sign(0)) * *in[0];
-    for (std::size_t i = 1; i < in.size(); ++i) out += static_cast<float>(sign(i)) * *in[i];
+    out = static_cast<float>(sign(0)) * *in[0] + static_cast<float>(sign(1)) * *in[1];
+    for (std::size_t i = 2; i < in.size(); ++i) out += static_cast<float>(sign(i)) * *in[i];
   }
 
   void backward(Inputs in, const Matrix&, const Weights*, const Matrix& grad_out,

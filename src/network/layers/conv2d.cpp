@@ -11,7 +11,7 @@ namespace temblor {
 namespace {
 
 /// p_c(position) = sum over taps of W_c z + b_c, channels of one group over the inputs of one group.
-class Conv2d final : public Layer {
+class Conv2d final : public ConvolutionLayer {
   Index channels() const { return sliding_->channels() / groups_; }  ///< of the inputs of one group
 
   /// Rows of one group's output channels.
@@ -96,6 +96,9 @@ class Conv2d final : public Layer {
     out.resize(in[0]->rows(), weights->weight.rows() * sliding_->positions());
     packed.multiply({in[0]->data(), in[0]->cols(), nullptr}, in[0]->rows(), out.data(), out.cols());
   }
+
+  const Sliding& sliding() const override { return *sliding_; }
+  Index groups() const override { return groups_; }
 
   void backward(Inputs in, const Matrix&, const Weights* weights, const Matrix& grad_out,
                 std::span<Matrix* const> grad_in, Weights* grad_weights) const override {

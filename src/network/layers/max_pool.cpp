@@ -1,6 +1,8 @@
 #include "../layer_table.hpp"
 #include "pool.hpp"
 
+#include <optional>
+
 namespace temblor {
 namespace {
 
@@ -14,7 +16,8 @@ class MaxPool final : public Layer {
   std::shared_ptr<const Layer> placed(std::span<const Shape> inputs) const override {
     one_input(*this, inputs);
     auto layer = std::make_shared<MaxPool>(*this);
-    layer->cells_ = PoolCells(Sliding(window_of(options_), inputs[0]));
+    layer->sliding_.emplace(window_of(options_), inputs[0]);
+    layer->cells_ = PoolCells(*layer->sliding_);
     return layer;
   }
 
@@ -31,7 +34,7 @@ class MaxPool final : public Layer {
     cells_.each(grad_out.rows(), [&](Index from, Index to, std::span<const std::int32_t> cells) {
       const float* plane = in[0]->data() + from;
       std::int32_t best = cells[0];
-      for (const std::int32_t cell : cells) best = greater(plane[cell], plane[best]) ? cell : best;
+      for (const std::int32_t cell : cells) best = greater(plane[cell], plane[best]) != 0 ? cell : best;
       grad_in[0]->data()[from + best] += grad_out.data()[to];
     });
   }
@@ -46,22 +49,51 @@ class MaxPool final : public Layer {
 
  private:
   template <class T>
-  static bool greater(T a, T b) {
-    return a > b || a != a;
+  static int greater(T a, T b) {
+    return static_cast<int>(a > b) | static_cast<int>(a != a);
   }
 
   template <class Values>
   void largest(const Values& in, Values& out) const {
     out.resize(in.rows(), cells_.outputs());
+    if (cells_.full()) {
+      const Sliding& sliding = *sliding_;
+      if (sliding.window().stride[1] == 1) return by_rows<1>(sliding, in, out);
+      if (sliding.window().stride[1] == 2) return by_rows<2>(sliding, in, out);
+    }
     cells_.each(in.rows(), [&](Index from, Index to, std::span<const std::int32_t> cells) {
       const auto* plane = in.data() + from;
       auto best = plane[cells[0]];
-      for (const std::int32_t cell : cells) best = greater(plane[cell], best) ? plane[cell] : best;
+      for (const std::int32_t cell : cells) best = greater(plane[cell], best) != 0 ? plane[cell] : best;
       out.data()[to] = best;
     });
   }
 
+  /// The same, a row of outputs at once; no window reaches into the padding.
+  template <Index Step, class Values>
+  static void by_rows(const Sliding& sliding, const Values& in, Values& out) {
+    const Index kernel_columns = sliding.window().kernel[1];
+    const Index columns = sliding.columns();
+    const auto* plane = in.data();
+    auto* to = out.data();
+    for (Index p = 0; p < in.rows() * sliding.channels(); ++p, plane += sliding.height() * sliding.width()) {
+      for (Index row = 0; row < sliding.rows(); ++row, to += columns) {
+        for (Index t = 0; t < sliding.taps(); ++t) {
+          const auto* from = plane + sliding.image_row(row, t / kernel_columns) * sliding.width() +
+                             sliding.image_column(0, t % kernel_columns);
+          if (t == 0) {
+            for (Index x = 0; x < columns; ++x) to[x] = from[Step * x];
+            continue;
+          }
+          for (Index x = 0; x < columns; ++x)
+            to[x] = greater(from[Step * x], to[x]) != 0 ? from[Step * x] : to[x];
+        }
+      }
+    }
+  }
+
   LayerOptions options_;
+  std::optional<Sliding> sliding_;
   PoolCells cells_;
 };
 

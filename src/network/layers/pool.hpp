@@ -30,11 +30,14 @@ class PoolCells {
         }
         if (static_cast<Index>(cells_.size()) == first_.back())
           input_error("a pooling window lies in the padding altogether", "", "use less padding");
+        full_ = full_ && static_cast<Index>(cells_.size()) == first_.back() + sliding.taps();
         first_.push_back(static_cast<Index>(cells_.size()));
       }
     }
   }
 
+  /// Whether every window lies within the image.
+  bool full() const { return full_; }
   Index outputs() const { return channels_ * positions_; }
 
   /// visit(first value of the plane, output, cells of the plane) for every image, channel and position.
@@ -51,6 +54,7 @@ class PoolCells {
   }
 
  private:
+  bool full_ = true;
   Index channels_ = 0;
   Index plane_ = 0;
   Index positions_ = 0;
