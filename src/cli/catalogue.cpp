@@ -185,9 +185,18 @@ Json datasets() {
 Json layers() {
   Json all = Json::array();
   for (const auto& entry : layer_table()) {
+    Json options = Json::array();
+    for (const LayerOption& option : entry.options) {
+      std::vector<std::string> initial;
+      for (const double value : option.initial) initial.push_back(to_text(value));
+      options.push_back({{"name", option.name},
+                         {"default", initial.empty() ? "must be given" : join(initial, ",")},
+                         {"help", option.help}});
+    }
     all.push_back({{"name", entry.name},
                    {"help", entry.help},
                    {"has weights", entry.weighted},
+                   {"options", options},
                    {"example", "f[\"layers/0\"].attrs[\"kind\"] = \"" + entry.name + "\""}});
   }
   return all;

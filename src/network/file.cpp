@@ -29,7 +29,7 @@ namespace {
 
 const std::string filetype = "temblor-network";
 constexpr std::int32_t major_version = 1;
-constexpr std::int32_t minor_version = 1;
+constexpr std::int32_t minor_version = 2;
 constexpr std::int64_t most_values = std::int64_t{1} << 28;  // of one image: far beyond any picture
 constexpr std::size_t most_layers = 100000;
 
@@ -289,7 +289,7 @@ Network load_network(const std::string& path) {
     read_layer(layers.group(name), static_cast<int>(i), network);
   }
   if (network.layers() == 0)
-    refuse(file, "/layers", "no layer has weights", "store at least one dense layer");
+    refuse(file, "/layers", "no layer has weights", "store at least one layer with weights");
   if (network.classes() < 2)
     refuse(file, "/layers", "the last layer has one output", "a classifier has at least two");
   return network;

@@ -8,7 +8,7 @@
 
 namespace temblor {
 
-/// Native network file (HDF5, filetype "temblor-network", schema 1.1):
+/// Native network file (HDF5, filetype "temblor-network", schema 1.2):
 ///   attributes of /   input_shape (int[1..3]), scale (real), mean, std (real[1 or channels]); title (text,
 ///   optional) /layers/<i>       one group a node, i = 0, 1, ... in topological order; attributes kind
 ///   (text), name (text,
@@ -19,6 +19,8 @@ namespace temblor {
 /// In place of weight, stored codes: attribute format (text), codes (unsigned [outputs x inputs], one bit
 /// pattern an element), scale (float, 1 or outputs) and zero_point (int, 1 or outputs) where the format has
 /// them. The weights are then what the codes decode to (schema 1.1).
+/// Kinds with options (layer_table) have them as attributes of the layer's group, under their names; a
+/// convolution's weight is [out channels x (channels / groups * kernel rows * kernel columns)] (schema 1.2).
 /// Readers ignore unknown attributes and objects. Missing scale, mean, std mean 1/255, 0, 1.
 /// How a network came to be, as (name, text) pairs.
 using Provenance = std::vector<std::pair<std::string, std::string>>;
