@@ -53,7 +53,8 @@ int run_import(const Arguments& arguments, const Streams& streams) {
   const std::string model = *arguments.positional("MODEL");
   const std::string output =
       arguments.text("output").value_or(std::filesystem::path(model).stem().string() + ".h5");
-  const auto imported = import_onnx(model, {scaling_of(arguments), shape_of(arguments)});
+  const auto imported =
+      import_onnx(model, {scaling_of(arguments), shape_of(arguments), arguments.flag("keep-batch-norm")});
   const Network& network = imported.network;
   check_scaling(network);
   save_network(network, output, {{"command_line", arguments.command_line}, {"model", model}});
@@ -110,6 +111,9 @@ Subcommand import_command() {
            {.name = "input-shape",
             .value = "SHAPE",
             .help = "shape of one image, as 1x28x28, where the model leaves it open"},
+           {.name = "keep-batch-norm",
+            .value = "",
+            .help = "batch normalisations stay layers (scale) instead of being folded into the layer before"},
            {.name = "json", .value = "", .help = "print JSON instead of text"}},
       .run = run_import};
 }

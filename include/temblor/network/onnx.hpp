@@ -14,6 +14,7 @@ struct OnnxOptions {
   std::optional<InputScaling>
       scaling{};                 ///< default: the file's own (as export_onnx notes it), else 1/255, 0, 1
   std::optional<Shape> input{};  ///< shape of one image, where the file leaves sizes open
+  bool keep_batch_norm = false;  ///< BatchNormalization stays a layer of kind scale, wherever it stands
 };
 
 struct OnnxNetwork {

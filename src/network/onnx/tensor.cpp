@@ -20,13 +20,15 @@ constexpr std::int64_t most_values = std::int64_t{1} << 31;
 /// Number of values that the dims ask for.
 std::size_t count_of(const TensorProto& proto, const std::string& where) {
   std::int64_t count = 1;
+  bool empty = false;
   for (const std::int64_t dim : proto.dims()) {
     if (dim < 0 || (dim > 0 && count > most_values / dim)) {
       input_error(where, "a size of " + std::to_string(dim) + " is impossible", "export the model again");
     }
-    count *= dim;
+    empty = empty || dim == 0;
+    count *= std::max<std::int64_t>(dim, 1);
   }
-  return static_cast<std::size_t>(count);
+  return empty ? 0 : static_cast<std::size_t>(count);
 }
 
 std::size_t width_of(const TensorProto& proto, const std::string& where) {
@@ -40,6 +42,10 @@ std::size_t width_of(const TensorProto& proto, const std::string& where) {
     case TensorProto::FLOAT16:
     case TensorProto::BFLOAT16:
       return 2;
+    case TensorProto::INT8:
+    case TensorProto::UINT8:
+    case TensorProto::BOOL:
+      return 1;
     default:
       break;
   }
@@ -47,7 +53,8 @@ std::size_t width_of(const TensorProto& proto, const std::string& where) {
   const std::string name = TensorProto::DataType_IsValid(type)
                                ? TensorProto::DataType_Name(static_cast<TensorProto::DataType>(type))
                                : std::to_string(type);
-  input_error(where, "its type is " + name, "export it as FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT32 or INT64");
+  input_error(where, "its type is " + name,
+              "export it as FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT64, INT32, INT8, UINT8 or BOOL");
 }
 
 std::uint64_t whole_number(const ::onnx::StringStringEntryProto& entry, const std::string& where) {
@@ -128,7 +135,10 @@ void read_raw(const TensorProto& proto, const std::string& bytes, Tensor& tensor
     at += width;
   }
   for (auto& value : tensor.whole) {
-    value = width == 8 ? little_endian<std::int64_t>(at) : little_endian<std::int32_t>(at);
+    value = proto.data_type() == TensorProto::INT8 ? little_endian<std::int8_t>(at)
+            : width == 1                           ? little_endian<std::uint8_t>(at)
+            : width == 4                           ? little_endian<std::int32_t>(at)
+                                                   : little_endian<std::int64_t>(at);
     at += width;
   }
 }
@@ -167,12 +177,24 @@ void read_typed(const TensorProto& proto, const std::string& where, Tensor& tens
 
 }  // namespace
 
+std::shared_ptr<const Coded> Coded::transposed() const {
+  auto result = std::make_shared<Coded>(*this);
+  result->dims = {dims[1], dims[0]};
+  result->axis = 1 - axis;
+  const auto rows = static_cast<std::size_t>(dims[0]);
+  const auto columns = static_cast<std::size_t>(dims[1]);
+  for (std::size_t i = 0; i < codes.size(); ++i) result->codes[i] = codes[i % rows * columns + i / rows];
+  return result;
+}
+
 Tensor read_tensor(const TensorProto& proto, const std::string& folder, const std::string& where) {
   Tensor tensor;
   tensor.dims.assign(proto.dims().begin(), proto.dims().end());
   const std::size_t count = count_of(proto, where);
   const std::size_t bytes = count * width_of(proto, where);
-  tensor.real = proto.data_type() != TensorProto::INT64 && proto.data_type() != TensorProto::INT32;
+  tensor.type = proto.data_type();
+  tensor.real = tensor.type == TensorProto::FLOAT || tensor.type == TensorProto::DOUBLE ||
+                tensor.type == TensorProto::FLOAT16 || tensor.type == TensorProto::BFLOAT16;
   const bool external = proto.data_location() == TensorProto::EXTERNAL;
   const std::string outside = external ? external_bytes(proto, folder, bytes, where) : std::string();
   const std::string& raw = external ? outside : proto.raw_data();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,26 @@
 
 namespace temblor::onnx_io {
 
+/// Whole numbers that stand for real ones: real = (code - zero point) * scale, as DequantizeLinear has it.
+struct Coded {
+  std::vector<std::int64_t> dims;
+  std::vector<std::int64_t> codes;
+  bool negative = true;                  ///< int8, otherwise uint8
+  std::vector<float> scale;              ///< one, or one an index of `axis`
+  std::vector<std::int64_t> zero_point;  ///< likewise
+  std::int64_t axis = 0;
+
+  std::shared_ptr<const Coded> transposed() const;  ///< of a matrix
+};
+
 /// A constant of an ONNX graph: real numbers as float32, whole ones as int64.
 struct Tensor {
   std::vector<std::int64_t> dims;
   bool real = true;
-  std::vector<float> values;        ///< of a real tensor
-  std::vector<std::int64_t> whole;  ///< of a whole one
+  int type = ::onnx::TensorProto::FLOAT;  ///< of the file
+  std::shared_ptr<const Coded> coded{};   ///< of real numbers that the file holds as codes
+  std::vector<float> values;              ///< of a real tensor
+  std::vector<std::int64_t> whole;        ///< of a whole one
 
   std::size_t size() const { return real ? values.size() : whole.size(); }
 };
