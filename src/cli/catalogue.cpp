@@ -9,6 +9,7 @@
 #include <temblor/campaign/voltage.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
+#include <temblor/network/architecture.hpp>
 #include <temblor/network/layer.hpp>
 #include <temblor/perturb/protection.hpp>
 #include <temblor/train/loss.hpp>
@@ -217,15 +218,29 @@ Json losses() {
   return all;
 }
 
+Json architectures() {
+  Json all = Json::array();
+  for (const auto& entry : architecture_table()) {
+    all.push_back({{"name", entry.name},
+                   {"help", entry.help},
+                   {"source", entry.source},
+                   {"batch normalisation in training", entry.batch_norm},
+                   {"example",
+                    "temblor train --dataset fashion-mnist --arch " + entry.name + " --epochs 8 -o net.h5"}});
+  }
+  return all;
+}
+
 struct Catalogue {
   std::string name;
   Json (*make)();
 };
 
 const std::vector<Catalogue>& catalogues() {
-  static const std::vector<Catalogue> all = {
-      {"attacks", attacks},         {"bounds", bounds}, {"formats", formats}, {"datasets", datasets},
-      {"protections", protections}, {"layers", layers}, {"losses", losses}};
+  static const std::vector<Catalogue> all = {{"attacks", attacks},         {"bounds", bounds},
+                                             {"formats", formats},         {"datasets", datasets},
+                                             {"protections", protections}, {"layers", layers},
+                                             {"losses", losses},           {"architectures", architectures}};
   return all;
 }
 

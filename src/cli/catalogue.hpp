@@ -10,7 +10,7 @@
 /// allowed words.
 namespace temblor::cli {
 
-/// "attacks", "bounds", "formats", "datasets", "protections", "layers", "losses".
+/// "attacks", "bounds", "formats", "datasets", "protections", "layers", "losses", "architectures".
 std::vector<std::string> catalogue_names();
 /// One table; usage error with the nearest name otherwise.
 nlohmann::ordered_json catalogue(const std::string& name);

@@ -17,6 +17,7 @@
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
 #include <temblor/cli/output.hpp>
+#include <temblor/network/architecture.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/stats/proportion.hpp>
 #include <temblor/train/trainer.hpp>
@@ -217,14 +218,15 @@ int run_train(const Arguments& arguments, const Streams& streams) {
   DataRequest request{arguments.required("dataset"), Split::train, arguments.text("data-dir").value_or(""),
                       arguments.required("select")};
   const Dataset data = load_dataset(request, scaling);
-  const Network start = initialise(multilayer_perceptron(arguments.required("arch"), activation,
-                                                         !arguments.flag("no-bias"), scaling, data.shape),
-                                   plan.seed);
-  check_fits(start, "--arch " + arguments.required("arch"), data);
+  const std::string arch = arguments.required("arch");
+  const Network start = initialise(
+      make_architecture(arch, {data.shape, data.classes, activation, !arguments.flag("no-bias"), scaling}),
+      plan.seed);
+  check_fits(start, "--arch " + arch, data);
   request.split = Split::test;
   request.select = "all";
   const Dataset test = load_dataset(request, scaling);
-  check_fits(start, "--arch " + arguments.required("arch"), test);
+  check_fits(start, "--arch " + arch, test);
   const bool apart = !same_images(data, test);
   const std::string what = apart ? "test accuracy" : "accuracy on all images of the file";
 
@@ -271,8 +273,9 @@ Subcommand train_command() {
        .help = "training images: all, first:N, range:A:B, stratified:N, random:N[:SEED]",
        .initial = "all"},
       {.name = "arch",
-       .value = "SIZES",
-       .help = "layer sizes from input to output, as in 784-128-64-32-10",
+       .value = "NAME",
+       .help = "layer sizes from input to output, as in 784-128-64-32-10, or " +
+               names_of(architecture_table()) + " ('temblor list architectures')",
        .required = true},
       {.name = "activation", .value = "KIND", .help = join(activations(), ", "), .initial = "relu"},
       {.name = "no-bias", .value = "", .help = "layers without biases"},
@@ -313,8 +316,9 @@ Subcommand train_command() {
   return {.name = "train",
           .help = "train a network on a data set",
           .details =
-              "Trains a multilayer perceptron by mini-batches and writes it to a network file. The same "
-              "command gives the "
+              "Trains a multilayer perceptron or a named network by mini-batches and writes it to a network "
+              "file. "
+              "The same command gives the "
               "same bytes, whatever the number of threads. One line an epoch goes to standard error, with "
               "the mean loss and "
               "the accuracy met while training, and the accuracy on the test images.\n\n"

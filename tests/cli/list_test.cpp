@@ -7,6 +7,7 @@
 #include <temblor/bounds/bound.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/formats/format.hpp>
+#include <temblor/network/architecture.hpp>
 #include <temblor/network/layer.hpp>
 #include <temblor/train/loss.hpp>
 
@@ -23,9 +24,13 @@ std::vector<std::string> names(const Table& table) {
 }
 
 std::vector<std::pair<std::string, std::vector<std::string>>> tables() {
-  return {{"attacks", names(attack_table())}, {"bounds", names(bound_table())},
-          {"formats", names(format_table())}, {"datasets", names(dataset_table())},
-          {"layers", names(layer_table())},   {"losses", names(loss_table())}};
+  return {{"attacks", names(attack_table())},
+          {"bounds", names(bound_table())},
+          {"formats", names(format_table())},
+          {"datasets", names(dataset_table())},
+          {"layers", names(layer_table())},
+          {"losses", names(loss_table())},
+          {"architectures", names(architecture_table())}};
 }
 
 }  // namespace

@@ -13,10 +13,13 @@
 
 namespace temblor {
 
-/// Random weights, zero biases. A layer followed by ReLU, and the last one, is drawn from N(0, 2 / inputs)
-/// (He, Zhang, Ren, Sun, ICCV 2015), one followed by a sigmoid or tanh from N(0, 2 / (inputs + outputs))
-/// (Glorot, Bengio, AISTATS 2010). One stream a layer: the draw of a layer does not depend on the others.
-Network initialise(const Network& network, std::uint64_t seed);
+/// Random weights, zero biases. A layer followed by a sigmoid or tanh is drawn from N(0, 2 / (inputs +
+/// outputs)) (Glorot, Bengio, AISTATS 2010), any other from N(0, 2 / inputs) (He, Zhang, Ren, Sun, ICCV
+/// 2015); inputs are the values that one output reads, outputs those that read one input. One stream a layer:
+/// the draw of a layer does not depend on the others. Unless batch normalisation will follow, the last layer
+/// of a residual branch starts at 0, so that the block passes its input on (Zhang, Dauphin, Ma, Fixup, ICLR
+/// 2019).
+Network initialise(const Network& network, std::uint64_t seed, bool batch_norm = false);
 
 /// What one training run is made of, beside the network, the data and the loss.
 struct TrainingPlan {
