@@ -114,6 +114,15 @@ std::string activation_of(const Arguments& arguments) {
   return name;
 }
 
+/// --batch-norm; auto is what the architecture says.
+bool batch_norm_of(const Arguments& arguments) {
+  const std::string choice = arguments.required("batch-norm");
+  if (choice == "on" || choice == "off") return choice == "on";
+  if (choice != "auto") unknown_name("--batch-norm", choice, {"auto", "on", "off"});
+  const std::string arch = arguments.required("arch");
+  return !is_sizes(arch) && find_architecture(arch).batch_norm;
+}
+
 TrainingPlan plan_of(const Arguments& arguments) {
   TrainingPlan plan;
   plan.epochs = parse_integer(arguments.required("epochs"), "--epochs", 1, 1'000'000);
@@ -132,6 +141,7 @@ TrainingPlan plan_of(const Arguments& arguments) {
   if (const auto clip = arguments.text("clip-weights")) {
     plan.clip = parse_real(*clip, "--clip-weights", 1e-12, 1e12);
   }
+  plan.batch_norm = batch_norm_of(arguments);
   return plan;
 }
 
@@ -196,6 +206,7 @@ Provenance provenance_of(const TrainingPlan& plan, const Dataset& data, const Ep
           {"learning_rate", to_text(plan.rate)},
           {"schedule", named(plan.schedule, plan.schedule_params)},
           {"clip_weights", plan.clip > 0 ? to_text(plan.clip) : "no"},
+          {"batch_norm", plan.batch_norm ? "while training, folded" : "no"},
           {"epochs", std::to_string(plan.epochs)},
           {"batch", std::to_string(plan.batch)},
           {"seed", std::to_string(plan.seed)},
@@ -221,7 +232,7 @@ int run_train(const Arguments& arguments, const Streams& streams) {
   const std::string arch = arguments.required("arch");
   const Network start = initialise(
       make_architecture(arch, {data.shape, data.classes, activation, !arguments.flag("no-bias"), scaling}),
-      plan.seed);
+      plan.seed, plan.batch_norm);
   check_fits(start, "--arch " + arch, data);
   request.split = Split::test;
   request.select = "all";
@@ -297,6 +308,12 @@ Subcommand train_command() {
       {.name = "clip-weights",
        .value = "REAL",
        .help = "after every step, weights (not biases) are limited to plus or minus this"},
+      {.name = "batch-norm",
+       .value = "WHEN",
+       .help =
+           "batch normalisation behind every convolution while training, folded into it in the end: on, off, "
+           "auto (as the architecture says)",
+       .initial = "auto"},
       {.name = "scale",
        .value = "REAL",
        .help = "inputs are (raw * scale - mean) / std; default 1/255, for bytes"},

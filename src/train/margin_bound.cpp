@@ -61,6 +61,12 @@ MarginBoundKind margin_bound_kind(const std::string& name) {
 }
 
 std::string refuses_margin_bound(const Network& network, MarginBoundKind kind) {
+  for (const auto& node : network.nodes()) {
+    if (node.layer->weighted() && node.layer->kind() != "dense") {
+      return "layer '" + node.name + "' (" + std::string(node.layer->kind()) +
+             ") is not dense, and the bound in the loss is that of chains of dense layers";
+    }
+  }
   if (auto why = refuses_chain(network); !why.empty()) return why;
   bool after_dense = false;
   for (const auto& node : network.nodes()) {

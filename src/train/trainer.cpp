@@ -1,8 +1,10 @@
+#include "batch_norm.hpp"
 #include "chunks.hpp"
 #include "streams.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <tbb/parallel_for.h>
 
@@ -43,6 +45,14 @@ void add_slots(std::span<Slot> slots, const Values& values_of) {
 struct Trainer::State final : Batch {
   State(const Network& start, const Dataset& images, TrainingPlan given)
       : network(start), data(&images), plan(std::move(given)), schedule(&find_schedule(plan.schedule)) {
+    if (plan.batch_norm) {
+      if (plan.clip > 0) {
+        usage_error("--clip-weights with batch normalisation",
+                    "folding it scales the weights when training ends", "add --batch-norm off");
+      }
+      normalised.emplace(start);
+      network = normalised->training();
+    }
     for (int layer = 0; layer < network.layers(); ++layer) parameters.push_back(network.weights(layer));
     for (const Weights& layer : parameters) view.push_back(&layer);
     loss = find_loss(plan.loss).make(plan.loss_params);
@@ -139,7 +149,8 @@ struct Trainer::State final : Batch {
                 "lower --lr (now " + to_text(plan.rate) + ")");
   }
 
-  Network network;  ///< the graph; its own parameters are those of the start
+  Network network;  ///< the graph that is trained; its own parameters are those of the start
+  std::optional<Normalised> normalised;
   const Dataset* data;
   TrainingPlan plan;
   const ScheduleEntry* schedule;
@@ -219,6 +230,7 @@ void Trainer::step() {
 }
 
 Network Trainer::network() const {
+  if (state_->normalised) return state_->normalised->folded(state_->parameters, *state_->data);
   Network trained = state_->network;
   for (int layer = 0; layer < trained.layers(); ++layer) {
     trained = trained.with(layer, state_->parameters[static_cast<std::size_t>(layer)]);

@@ -35,6 +35,9 @@ struct TrainingPlan {
   Params schedule_params{};
   /// Every step ends with all weights (not biases) in [-clip, clip]; 0: no limit.
   double clip = 0;
+  /// Every convolution is followed by batch normalisation while training, over the images of a block;
+  /// network() has it folded into the convolutions.
+  bool batch_norm = false;
 };
 
 /// One epoch's sums. Loss and correct answers are those met while training, before each step.
@@ -55,8 +58,8 @@ class Trainer {
  public:
   static constexpr Index block = 64;
 
-  /// Starts from the parameters of `network`. `data` must outlive the trainer. Usage errors for an empty set
-  /// or a bad plan.
+  /// Starts from the parameters of `network`. `data` must outlive the trainer. Usage errors for an empty set,
+  /// a bad plan, a loss that is not defined for the network, and what does not go with batch normalisation.
   Trainer(const Network& network, const Dataset& data, TrainingPlan plan);
   ~Trainer();
 
@@ -66,7 +69,8 @@ class Trainer {
   std::int64_t batches_done() const;               ///< in this epoch; 0 right after one ended
   std::int64_t batches() const;                    ///< an epoch
   const std::vector<EpochReport>& epochs() const;  ///< the finished ones
-  /// The network with the parameters reached so far.
+  /// The network with the parameters reached so far. With batch normalisation this runs part of the training
+  /// images through it.
   Network network() const;
 
  private:

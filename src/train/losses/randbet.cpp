@@ -1,3 +1,4 @@
+#include "../batch_norm.hpp"
 #include "../loss_table.hpp"
 #include "../moved_weights.hpp"
 #include "cross_entropy.hpp"
@@ -37,6 +38,12 @@ class Randbet final : public CrossEntropy {
       usage_error("loss 'randbet', format '" + format_->name + "'", why,
                   "use an integer or fixed-point format");
     }
+  }
+
+  std::string refuses(const Network& network) const override {
+    if (!normalises(network)) return {};
+    return "with batch normalisation the weights that are stored in the end are not those that are trained "
+           "(--batch-norm off trains without it)";
   }
 
   LossSum step(Batch& batch) override {
