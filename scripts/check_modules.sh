@@ -21,13 +21,14 @@ order=(
   "cli"
 )
 
-# Header, as a pattern, and the modules that may include it.
+# Header, as a pattern, and the modules that may include it, or parts of them: Keras and safetensors files are JSON in
+# part.
 declare -A homes=(
   ['<(hdf5|H5[A-Za-z]*)(_hl)?\.h>']=" hdf5 "
   ['<boost/program_options']=" cli "
   ['<boost/math']=" stats "
   ['<toml']=" campaign "
-  ['<nlohmann/']=" report cli "
+  ['<nlohmann/']=" report cli network/keras network/safetensors "
   ['<Random123/']=" random "
   ['<openssl/']=" base "
   ['<zlib\.h']=" data "
@@ -45,10 +46,11 @@ complain() {
 }
 
 while IFS=: read -r file line include; do
+  part=
   case $file in
     attacks/*) module=attacks ;;
     datasets/*) module=data ;;
-    *) module=${file#include/temblor/} module=${module#src/} module=${module%%/*} ;;
+    *) module=${file#include/temblor/} module=${module#src/} part=${module%/*} module=${module%%/*} ;;
   esac
   if [[ -z ${level[$module]:-} ]]; then
     complain "$file:$line: module '$module' is not in the order of check_modules.sh"
@@ -59,7 +61,8 @@ while IFS=: read -r file line include; do
     fi
   else
     for pattern in "${!homes[@]}"; do
-      if [[ $include =~ $pattern && ${homes[$pattern]} != *" $module "* ]]; then
+      if [[ $include =~ $pattern && ${homes[$pattern]} != *" $module "* &&
+        (-z $part || ${homes[$pattern]} != *" $part "*) ]]; then
         complain "$file:$line: only${homes[$pattern]}may include ${include#*include }"
       fi
     done

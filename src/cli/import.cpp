@@ -7,7 +7,9 @@
 #include <temblor/base/text.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/network/keras.hpp>
 #include <temblor/network/onnx.hpp>
+#include <temblor/network/safetensors.hpp>
 
 namespace temblor::cli {
 namespace {
@@ -49,15 +51,70 @@ void check_scaling(const Network& network) {
   }
 }
 
+struct Imported {
+  Network network;
+  std::vector<std::string> notes;
+};
+
+/// A model file of any kind, by its contents.
+Imported read_model(const std::string& model, const Arguments& arguments) {
+  const auto into = arguments.text("into");
+  const std::string command = "temblor import WEIGHTS.safetensors --into NETWORK";
+  if (into || is_safetensors(model)) {
+    if (!into) usage_error("'" + model + "'", "it has weights, but no network", "say into which: " + command);
+    for (const auto* option : {"scale", "mean", "std", "input-shape", "keep-batch-norm"}) {
+      if (arguments.given(option))
+        usage_error("--" + std::string(option), "the network of --into has its own", "leave it out");
+    }
+    if (!is_safetensors(model))
+      usage_error("--into " + *into, "'" + model + "' is no safetensors file", command);
+    std::vector<std::pair<std::string, std::string>> renamed;
+    for (const auto& one : arguments.all("rename")) {
+      const auto at = one.find('=');
+      if (at == std::string::npos || at == 0 || at + 1 == one.size())
+        usage_error("--rename " + one, "not a pair", "write NAME=LAYER, as in fc1=dense0");
+      renamed.emplace_back(one.substr(0, at), one.substr(at + 1));
+    }
+    auto [network, notes] = import_safetensors(model, load_network(*into), renamed);
+    return {std::move(network), std::move(notes)};
+  }
+  if (arguments.flag("keep-batch-norm") && hdf5_kind(model) != Hdf5Kind::none)
+    usage_error("--keep-batch-norm", "it is for ONNX models", "leave it out");
+  if (arguments.given("rename")) usage_error("--rename", "it is for weights of --into", "leave it out");
+  switch (hdf5_kind(model)) {
+    case Hdf5Kind::none: {
+      auto [network, notes] =
+          import_onnx(model, {scaling_of(arguments), shape_of(arguments), arguments.flag("keep-batch-norm")});
+      return {std::move(network), std::move(notes)};
+    }
+    case Hdf5Kind::keras: {
+      auto [network, notes] = import_keras(model, {scaling_of(arguments), shape_of(arguments)});
+      return {std::move(network), std::move(notes)};
+    }
+    case Hdf5Kind::own:
+      input_error("'" + model + "'", "it is a file of this program already",
+                  "use it as it is: temblor inspect " + model);
+    case Hdf5Kind::keras_weights:
+      input_error("'" + model + "'", "it has the weights of a Keras model, but not the model",
+                  "save the whole model: model.save('model.h5')");
+    default:
+      input_error("'" + model + "'", "it is HDF5, but no Keras model",
+                  "give a file of model.save('model.h5')");
+  }
+}
+
 int run_import(const Arguments& arguments, const Streams& streams) {
   const std::string model = *arguments.positional("MODEL");
   const std::string output =
       arguments.text("output").value_or(std::filesystem::path(model).stem().string() + ".h5");
-  const auto imported =
-      import_onnx(model, {scaling_of(arguments), shape_of(arguments), arguments.flag("keep-batch-norm")});
-  const Network& network = imported.network;
+  std::error_code error;
+  if (std::filesystem::equivalent(model, output, error))
+    usage_error("cannot write '" + output + "'", "it is the model itself", "choose another name by --output");
+  const auto [network, notes] = read_model(model, arguments);
   check_scaling(network);
-  save_network(network, output, {{"command_line", arguments.command_line}, {"model", model}});
+  Provenance provenance{{"command_line", arguments.command_line}, {"model", model}};
+  if (const auto into = arguments.text("into")) provenance.emplace_back("into", *into);
+  save_network(network, output, provenance);
   if (arguments.flag("json")) {
     streams.out << nlohmann::ordered_json{{"model", model},
                                           {"network", output},
@@ -67,12 +124,12 @@ int run_import(const Arguments& arguments, const Streams& streams) {
                                           {"scale", network.scaling().scale},
                                           {"mean", network.scaling().mean},
                                           {"std", network.scaling().std},
-                                          {"notes", imported.notes}}
+                                          {"notes", notes}}
                        .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
                 << '\n';
     return 0;
   }
-  for (const auto& note : imported.notes) streams.err << "note: " << note << '\n';
+  for (const auto& note : notes) streams.err << "note: " << note << '\n';
   streams.out << output << ": " << network.summary() << "; input " << network.input().text() << ", "
               << network.scaling().text() << '\n';
   return 0;
@@ -83,21 +140,33 @@ int run_import(const Arguments& arguments, const Streams& streams) {
 Subcommand import_command() {
   return {
       .name = "import",
-      .help = "make a network file of an ONNX model",
+      .help = "make a network file of an ONNX or Keras model, or put safetensors weights into a network",
       .details =
-          "Reads a feed-forward classifier of dense layers (opsets 7 to 17) and writes a network file. "
-          "Weights are "
-          "taken bit for bit; what is folded into others (BatchNormalization, alpha and beta of Gemm) or "
-          "left "
-          "out (a Softmax at the end: margins are of logits) is said. An operator that is not supported is "
-          "named, with its node.\n\nONNX models do not say how raw image values become inputs: x = (raw * "
-          "scale "
-          "- mean) / std, by default raw / 255. Every command that writes a network writes an ONNX model "
-          "when "
-          "the output's name ends in .onnx; there scale, mean and std are noted and read again here.",
+          "Reads a feed-forward classifier and writes a network file. Weights are taken bit for bit; what is "
+          "folded into others (BatchNormalization, alpha and beta of Gemm) or left out (a Softmax at the "
+          "end: "
+          "margins are of logits) is said. What is not supported is named, with its node or layer. The kind "
+          "of "
+          "file is told by its contents.\n\n"
+          "ONNX: opsets 7 to 17. Such models do not say how raw image values become inputs: x = (raw * scale "
+          "- "
+          "mean) / std, by default raw / 255. Every command that writes a network writes an ONNX model when "
+          "the "
+          "output's name ends in .onnx; there scale, mean and std are noted and read again here.\n\n"
+          "Keras: HDF5 files of model.save('model.h5'), Keras 2 or 3, sequential and functional. Images "
+          "become "
+          "[channels, rows, columns], with kernels and dense columns in that order. Rescaling and "
+          "Normalization layers at the input become scale, mean and std; without them raw / 255.\n\n"
+          "safetensors: weights for the network of --into, whose layers are found by name: tensors "
+          "LAYER.weight "
+          "and LAYER.bias, F64, F32, F16 or BF16, of the shapes that torch gives them. None may be missing "
+          "or "
+          "left over; --rename helps where names differ.",
       .examples = {"temblor import mlp.onnx -o net.h5",
-                   "temblor import mlp.onnx --mean 0.2860 --std 0.3530 -o net.h5"},
-      .positionals = {{.name = "MODEL", .help = "ONNX model"}},
+                   "temblor import mlp.onnx --mean 0.2860 --std 0.3530 -o net.h5",
+                   "temblor import keras-model.h5 -o net.h5",
+                   "temblor import weights.safetensors --into net.h5 --rename fc1=dense0 -o new.h5"},
+      .positionals = {{.name = "MODEL", .help = "ONNX model, Keras model in HDF5, or safetensors file"}},
       .options =
           {{.name = "output",
             .value = "FILE",
@@ -114,6 +183,13 @@ Subcommand import_command() {
            {.name = "keep-batch-norm",
             .value = "",
             .help = "batch normalisations stay layers (scale) instead of being folded into the layer before"},
+           {.name = "into",
+            .value = "NETWORK",
+            .help = "network file whose weights a safetensors file replaces"},
+           {.name = "rename",
+            .value = "NAME=LAYER",
+            .help = "tensors NAME.weight and NAME.bias are those of LAYER",
+            .repeat = true},
            {.name = "json", .value = "", .help = "print JSON instead of text"}},
       .run = run_import};
 }

@@ -81,6 +81,17 @@ std::optional<std::string> Group::text(const std::string& attribute, const std::
   return values.front();
 }
 
+std::optional<std::vector<std::string>> Group::texts(const std::string& attribute,
+                                                     const std::string& object) const {
+  const Guard guard(handle_->file->name);
+  const Id id = open_attribute(*handle_, attribute, object);
+  if (!id.valid()) return std::nullopt;
+  const Id type(H5Aget_type(id), H5Tclose);
+  const Id space(H5Aget_space(id), H5Sclose);
+  if (H5Sget_simple_extent_npoints(space) == 0) return std::vector<std::string>();
+  return decode_strings(*handle_, label(attribute, object), type, space, read_attribute, id, true);
+}
+
 template <class T>
 std::optional<std::vector<T>> Group::get(const std::string& attribute, const std::string& object) const {
   const Guard guard(handle_->file->name);

@@ -45,4 +45,6 @@ TEST_CASE("the module check sees includes that point upward, sideways, or to a f
   CHECK(broken("bounds/a.cpp", "H5Fpublic.h"));
   CHECK(broken("bounds/a.cpp", "hdf5.h"));
   CHECK(broken("attacks/a.cpp", "nlohmann/json.hpp"));
+  CHECK(broken("network/a.cpp", "nlohmann/json.hpp"));
+  CHECK_FALSE(broken("network/keras/a.cpp", "nlohmann/json.hpp"));
 }

@@ -65,6 +65,9 @@ class Group {
   std::optional<std::string> text(const std::string& attribute, const std::string& object = "") const;
   template <class T>
   std::optional<std::vector<T>> get(const std::string& attribute, const std::string& object = "") const;
+  /// A list of texts; empty where the attribute is empty, whatever its type (h5py writes an empty list so).
+  std::optional<std::vector<std::string>> texts(const std::string& attribute,
+                                                const std::string& object = "") const;
   std::vector<std::string> attributes(const std::string& object = "") const;
   /// Any attribute as people read it: "0.5, 1", text as it is.
   std::string attribute_text(const std::string& attribute, const std::string& object = "") const;
