@@ -80,7 +80,6 @@ class Runner {
       : plan_(plan),
         partial_(partial),
         stops_(stops),
-        options_(options),
         evaluators_(plan.bases.size()),
         points_(plan.points.size()) {
     std::int64_t trials = 0;
@@ -211,7 +210,6 @@ class Runner {
   const Plan& plan_;
   PartialFile& partial_;
   Stops& stops_;
-  const RunOptions& options_;
   std::vector<std::size_t> pending_;
   std::mutex evaluators_mutex_;
   std::vector<std::unique_ptr<Evaluator>> evaluators_;

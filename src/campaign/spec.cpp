@@ -186,7 +186,9 @@ void apply(const Overrides& overrides, Spec& spec) {
   }
   for (const auto& [name, value] : overrides.params) {
     if (name.find('.') == std::string::npos) continue;
-    located("--set", [&] { set_bound_param(spec.bound_params, spec.bounds, name, value); });
+    located("--set", [&, &key = name, &given = value] {
+      set_bound_param(spec.bound_params, spec.bounds, key, given);
+    });
   }
   for (auto& attack : spec.attacks) fill_severity(attack);
   if (overrides.full) spec.full = true;
