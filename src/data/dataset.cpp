@@ -30,7 +30,8 @@ void scale_rows(Matrix& values, const InputScaling& scaling, const Shape& shape)
   const Index given = static_cast<Index>(channels);
   const bool fits =
       given == 1 || (shape.dims.size() == 3 ? given == shape.dims[0] : shape.size() % given == 0);
-  if (!fits) {
+  const auto alike = [&](const auto& list) { return list.size() == 1 || list.size() == channels; };
+  if (!fits || !alike(scaling.mean) || !alike(scaling.std)) {
     input_error("the input scaling has " + std::to_string(given) + " channels", "images are " + shape.text(),
                 "give one mean and std, or one a channel");
   }

@@ -1,5 +1,6 @@
 #include "library.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include <temblor/base/error.hpp>
@@ -25,10 +26,14 @@ std::vector<std::string> decode_strings(const Node& node, const std::string& obj
   const hssize_t points = H5Sget_simple_extent_npoints(space);
   if (points < 0) fail("read", object, node);
   const auto count = static_cast<std::size_t>(points);
+  const bool variable = H5Tis_variable_str(type) > 0;
+  // Packed data may be far smaller than the strings that they become.
+  const std::size_t stored = variable ? 16 : H5Tget_size(type);
+  check_bytes(node, object, count, stored_plain ? stored : std::max(stored, sizeof(std::string)),
+              stored_plain);
   std::vector<std::string> values(count);
   if (count == 0) return values;
-  if (H5Tis_variable_str(type) > 0) {
-    check_bytes(node, object, count, 16, stored_plain);
+  if (variable) {
     const Id memory = text_type();
     H5Tset_cset(memory, H5Tget_cset(type));
     std::vector<char*> pointers(count, nullptr);
@@ -40,7 +45,6 @@ std::vector<std::string> decode_strings(const Node& node, const std::string& obj
     H5Dvlen_reclaim(memory, space, H5P_DEFAULT, pointers.data());
   } else {
     const std::size_t size = H5Tget_size(type);
-    check_bytes(node, object, count, size, stored_plain);
     std::string bytes(count * size, '\0');
     if (read(object_id, type, bytes.data()) < 0) fail("read", object, node);
     const bool spaces = H5Tget_strpad(type) == H5T_STR_SPACEPAD;

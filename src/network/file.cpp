@@ -270,7 +270,13 @@ Network load_network(const std::string& path) {
   const hdf5::File file = hdf5::File::open(path, hdf5::File::Mode::read);
   hdf5::check_stamp(file, filetype, major_version);
   const Shape input = read_shape(file);
-  Network network(input, read_scaling(file, input));
+  Network network = [&] {
+    try {
+      return Network(input, read_scaling(file, input));
+    } catch (const Error& error) {
+      throw Error(error.code(), "'" + path + "': " + error.what(), "", "");
+    }
+  }();
   if (!file.has("layers"))
     refuse(file, "/layers", "it is missing", "store one group a layer: /layers/0, /layers/1, ...");
   const hdf5::Group layers = file.group("layers");

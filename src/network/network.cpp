@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <temblor/base/error.hpp>
 #include <temblor/base/sha256.hpp>
@@ -26,6 +27,27 @@ void refuse_non_finite(const Values& values, const std::string& what) {
   }
 }
 
+/// One number, or one a channel: of a picture its first size, else any number of equal parts.
+void check_scaling(const InputScaling& scaling, const Shape& input) {
+  const std::size_t channels = std::max(scaling.mean.size(), scaling.std.size());
+  const auto given = static_cast<Index>(channels);
+  const bool fits =
+      given == 1 || (input.dims.size() == 3 ? given == input.dims[0] : given > 0 && input.size() % given == 0);
+  for (const auto* list : {&scaling.mean, &scaling.std}) {
+    if (fits && (list->size() == 1 || list->size() == channels)) continue;
+    input_error("input scaling " + scaling.text(), "images are " + input.text(),
+                "give one mean and std, or one a channel");
+  }
+  const auto impossible = [](double value) { return !std::isfinite(value); };
+  if (impossible(scaling.scale) || scaling.scale == 0 ||
+      std::any_of(scaling.mean.begin(), scaling.mean.end(), impossible) ||
+      std::any_of(scaling.std.begin(), scaling.std.end(),
+                  [&](double value) { return impossible(value) || value <= 0; })) {
+    input_error("input scaling " + scaling.text(), "not finite, or it divides by 0 or makes all images alike",
+                "give finite numbers, a scale other than 0 and std above 0");
+  }
+}
+
 template <class Values>
 void digest(Sha256& sha, const Values& values) {
   sha.add(std::as_bytes(std::span(values.data(), static_cast<std::size_t>(values.size()))));
@@ -42,6 +64,7 @@ Network::Network(Shape input, InputScaling scaling) : input_(std::move(input)), 
       std::any_of(input_.dims.begin(), input_.dims.end(), [](Index dim) { return dim < 1; })) {
     input_error("input shape '" + input_.text() + "'", "not a shape", "give one to three positive sizes");
   }
+  check_scaling(scaling_, input_);
 }
 
 int Network::add(std::shared_ptr<const Layer> layer, Weights weights, std::vector<int> inputs,

@@ -35,7 +35,7 @@ class Network {
     Shape shape;              ///< of the output
   };
 
-  Network(Shape input, InputScaling scaling);
+  Network(Shape input, InputScaling scaling);  ///< bad-input error where they are impossible or do not fit
 
   /// Appends a node and returns its index. Shapes are checked; NaN or infinite parameters are refused (bad
   /// input). `inputs` empty means the previous node.
