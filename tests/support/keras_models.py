@@ -128,7 +128,8 @@ class Model:
         return self.layer(kind, name, t.value, [t], **config)
 
     def flatten(self, t, name):
-        return self.layer("Flatten", name, t.value.reshape(len(t.value), -1), [t], data_format=self.format())
+        value = self.last(t) if t.value.ndim == 4 else t.value  # channels go last whatever the format
+        return self.layer("Flatten", name, value.reshape(len(value), -1), [t], data_format=self.format())
 
     def reshape(self, t, name, *shape):
         return self.layer("Reshape", name, t.value.reshape(len(t.value), *shape), [t], target_shape=list(shape))

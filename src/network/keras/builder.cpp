@@ -96,10 +96,9 @@ Value Builder::plain(const LayerSpec& layer, Value value) {
   return value;
 }
 
-Value Builder::flat(const LayerSpec& layer, Value value) {
+Value Builder::flat(const LayerSpec& layer, Value value, bool own) {
   const Index count = shape(value.node).size();
   if (shape(value.node).dims.size() > 1) {
-    const bool own = layer.kind == "Flatten" && layer.calls == 1;
     value.node = add(layer, own ? "" : "flatten" + std::to_string(added_++), "flatten", {}, {}, {value.node});
   }
   value.dims = {count};

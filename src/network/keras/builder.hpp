@@ -46,8 +46,8 @@ class Builder {
   Value image(const LayerSpec& layer, Value value);
   /// The value in Keras' order.
   Value plain(const LayerSpec& layer, Value value);
-  /// The value as one long dimension, in the order that it has.
-  Value flat(const LayerSpec& layer, Value value);
+  /// The value as one long dimension, in the order that it has; with `own` the node has the layer's name.
+  Value flat(const LayerSpec& layer, Value value, bool own = false);
   /// Rows, columns and channels of a value of three sizes.
   Image sizes(const Value& value) const;
   /// The value of a node that is an image of our order.

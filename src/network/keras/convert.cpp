@@ -193,7 +193,17 @@ Value Converter::leaky_relu(int call) {
 }
 
 Value Converter::flatten(int call) {
-  return builder_.flat(layer(call), input(call));
+  Value value = input(call);
+  const std::string format = settings(call).text("data_format", "channels_last");
+  if (format != "channels_last" && (format != "channels_first" || builder_.channels_last())) {
+    settings(call).refuse("its data_format is " + format, "save a model of one format");
+  }
+  if (format == "channels_first" && value.dims.size() == 3) {
+    // Keras puts the channels last before it flattens.
+    value = builder_.image(layer(call), std::move(value));
+    value.image = order_of(builder_.sizes(value));
+  }
+  return builder_.flat(layer(call), std::move(value), layer(call).calls == 1);
 }
 
 Value Converter::reshape(int call) {

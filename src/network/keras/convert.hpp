@@ -68,8 +68,8 @@ class Converter {
                       std::array<std::int64_t, 2> stride, std::array<std::int64_t, 2> dilation) const;
   Value input_image(int call);
   std::array<std::int64_t, 4> margins(int call, const std::string& key, std::int64_t initial) const;
-  /// gain and shift of a BatchNormalization on `channels` values.
-  std::array<VectorD, 2> gain_and_shift(int call, Index channels);
+  /// gain and shift of a BatchNormalization on `channels` channels of values of `rank` sizes.
+  std::array<VectorD, 2> gain_and_shift(int call, Index channels, std::size_t rank);
   Vector bias(int call, Index count);
 
   const Graph& graph_;

@@ -13,7 +13,7 @@ Value Converter::affine(int call, const std::string& kind, const LayerOptions& o
   const bool folds = activation == "linear" && next >= 0 && layer(next).kind == "BatchNormalization";
   if (folds) {
     const Index channels = weights.weight.rows();
-    const auto [gain, shift] = gain_and_shift(next, channels);
+    const auto [gain, shift] = gain_and_shift(next, channels, kind == "dense" ? 1 : 3);
     const VectorD bias =
         weights.bias.size() != 0 ? VectorD(weights.bias.cast<double>()) : VectorD::Zero(channels);
     weights.weight = (gain.asDiagonal() * weights.weight.cast<double>()).cast<float>();
@@ -30,9 +30,15 @@ Value Converter::affine(int call, const std::string& kind, const LayerOptions& o
   return activate(call, activation, std::move(value));
 }
 
-std::array<VectorD, 2> Converter::gain_and_shift(int call, Index channels) {
+std::array<VectorD, 2> Converter::gain_and_shift(int call, Index channels, std::size_t rank) {
   once(call);
   const Settings& set = settings(call);
+  const auto axes = set.reals("axis", -1);
+  const auto last = static_cast<double>(rank);  // the batch counts
+  const double axis = axes[0] < 0 ? axes[0] + last + 1 : axes[0];
+  if (axes.size() != 1 || axis != (rank == 3 && !builder_.channels_last() ? 1 : last)) {
+    set.refuse("its axis is not that of the channels", "normalise channels");
+  }
   const auto values = [&](const std::string& parameter) -> VectorD {
     const Tensor tensor = weights_.read(layer(call), parameter, {static_cast<std::uint64_t>(channels)});
     return Eigen::Map<const Vector>(tensor.values.data(), channels).cast<double>();
@@ -50,19 +56,14 @@ std::array<VectorD, 2> Converter::gain_and_shift(int call, Index channels) {
 
 Value Converter::normalisation(int call) {
   Value value = input(call);
-  const auto rank = static_cast<std::int64_t>(value.dims.size());
-  const auto axes = settings(call).reals("axis", -1);
-  const auto axis = axes[0] < 0 ? axes[0] + static_cast<double>(rank) + 1 : axes[0];
-  const bool channels_last = rank != 3 || builder_.channels_last();
-  if (axes.size() != 1 || axis != static_cast<double>(channels_last ? rank : 1) || (rank != 1 && rank != 3)) {
-    settings(call).refuse("its axis is not that of the channels", "normalise channels");
-  }
+  const std::size_t rank = value.dims.size();
+  if (rank != 1 && rank != 3) settings(call).refuse("its input is no image and no vector", "reshape it");
   if (rank == 3)
     value = builder_.image(layer(call), std::move(value));
   else
     value = builder_.flat(layer(call), std::move(value));
   const Index channels = builder_.shape(value.node).dims[0];
-  const auto [gain, shift] = gain_and_shift(call, channels);
+  const auto [gain, shift] = gain_and_shift(call, channels, rank);
   Weights weights{Matrix(channels, 1), Vector(channels)};
   for (Index i = 0; i < channels; ++i) {
     const Index at = rank == 3 ? i : keras_index(value, i);
