@@ -104,7 +104,8 @@ void infer_blocks(const Baseline& base, Index rows, Tally& tally, const Run& run
 
 void infer_full(const Baseline& base, const WeightView& view, State& state, Tally& tally) {
   use_weights(base, view, -1, state);
-  infer_blocks(base, state.runner.rows(), tally, [&](const BlockRunner::Images& images) { return state.runner.run(images); });
+  infer_blocks(base, state.runner.rows(), tally,
+               [&](const BlockRunner::Images& images) { return state.runner.run(images); });
 }
 
 void infer_all(const Baseline& base, const WeightView& view, State& state, Tally& tally) {

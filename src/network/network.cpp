@@ -31,8 +31,8 @@ void refuse_non_finite(const Values& values, const std::string& what) {
 void check_scaling(const InputScaling& scaling, const Shape& input) {
   const std::size_t channels = std::max(scaling.mean.size(), scaling.std.size());
   const auto given = static_cast<Index>(channels);
-  const bool fits =
-      given == 1 || (input.dims.size() == 3 ? given == input.dims[0] : given > 0 && input.size() % given == 0);
+  const bool fits = given == 1 || (input.dims.size() == 3 ? given == input.dims[0]
+                                                          : given > 0 && input.size() % given == 0);
   for (const auto* list : {&scaling.mean, &scaling.std}) {
     if (fits && (list->size() == 1 || list->size() == channels)) continue;
     input_error("input scaling " + scaling.text(), "images are " + input.text(),
