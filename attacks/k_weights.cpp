@@ -1,7 +1,6 @@
 #include "k_weights/search.hpp"
 #include "table.hpp"
 
-#include <temblor/base/error.hpp>
 #include <temblor/bounds/enclosure.hpp>
 
 namespace temblor {
@@ -24,15 +23,14 @@ class KWeights final : public Attack {
         sample_(context.params.text("scope") == "sample"),
         options_(make_options(context.params, context.network.classes())),
         set_(k_weights_set(context.network, context.params.integer("weights"), context.severity,
-                           context.layers)) {
-    if (!sample_) return;
-    if (const auto why = refuses_chain(*network_); !why.empty()) {
-      usage_error("attack 'k-weights', scope=sample", why, "take scope=universal");
-    }
-  }
+                           context.layers)) {}
 
   Perturbation perturb(const Stream&) const override {
-    if (sample_) return {few::per_sample(*network_, *data_, set_, options_)};
+    if (sample_) {
+      const bool chain = refuses_chain(*network_).empty();
+      return {chain ? few::per_sample(*network_, *data_, set_, options_)
+                    : few::per_sample_graph(*network_, *data_, set_, options_)};
+    }
     return {few::universal(*network_, *data_, set_, options_)};
   }
   ThreatSet threat() const override { return set_; }

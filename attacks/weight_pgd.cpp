@@ -1,8 +1,11 @@
 #include "table.hpp"
 
+#include <algorithm>
+
 #include <temblor/attacks/pgd.hpp>
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/exact.hpp>
+#include <temblor/perturb/sample.hpp>
 
 namespace temblor {
 namespace {
@@ -75,8 +78,8 @@ ThreatSet make_set(const AttackContext& context) {
   return with_input(ball_set(context), context.params.real("input-eps"));
 }
 
-/// `chain`: the bound exact applies.
-pgd::Options make_options(const Params& params, bool chain, Index hidden_units) {
+/// `chain`: the bound exact applies. `own`: layers move that are not dense.
+pgd::Options make_options(const Params& params, bool chain, bool own, Index hidden_units) {
   const bool sample = params.text("scope") == "sample";
   const std::string& loss = params.text("loss");
   const std::string& gradient = params.text("gradient");
@@ -95,7 +98,7 @@ pgd::Options make_options(const Params& params, bool chain, Index hidden_units) 
   const bool box = params.text("ball") != "l2";
   // Without the quick polish for chains a sweep costs a forward pass a unit.
   const bool quick = boxes(params) && (chain || params.real("input-eps") == 0);
-  const int default_polish = !sample || !box ? 0 : quick ? 10 : 2;
+  const int default_polish = !sample || !box || own ? 0 : quick ? 10 : 2;
   options.soft = params.real("soft") < 0 ? 0.5 : params.real("soft");
   options.polish = params.integer("polish") < 0 ? default_polish : params.integer("polish");
   options.steps = params.integer("steps");
@@ -114,6 +117,11 @@ Index hidden_units(const Network& network) {
   return units;
 }
 
+bool own_weights_move(const Network& network, const ThreatSet& set) {
+  return std::any_of(set.layers.begin(), set.layers.end(),
+                     [&](int layer) { return !one_number_a_unit(network, layer); });
+}
+
 class WeightPgd final : public Attack {
  public:
   explicit WeightPgd(const AttackContext& context)
@@ -122,9 +130,9 @@ class WeightPgd final : public Attack {
         sample_(context.params.text("scope") == "sample"),
         set_(make_set(context)),
         options_(make_options(context.params, refuses_exact(*network_, set_).empty(),
-                              hidden_units(context.network))) {
+                              own_weights_move(*network_, set_), hidden_units(context.network))) {
     if (!sample_) return;
-    pgd::check_per_sample(*network_, set_);
+    pgd::check_per_sample(*network_, *data_, set_);
     if (options_.search == 0) return;
     if (const auto why = refuses_exact(*network_, set_); !why.empty()) {
       refuse("search", why, "leave search out");

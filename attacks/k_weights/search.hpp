@@ -26,6 +26,11 @@ struct Options {
 SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
                        const Options& options);
 
+/// The same for any network: candidates are ranked by the gradient of the margin alone, the best `tries` of
+/// all chosen layers are evaluated.
+SampleDelta per_sample_graph(const Network& network, const Dataset& data, const ThreatSet& set,
+                             const Options& options);
+
 /// One choice of k weights for the whole set: those with the largest gradients of the mean cross-entropy, in
 /// equal shares after each gradient, then `sweeps` rounds that choose all k anew where the gradient is now
 /// (iterative hard thresholding, Blumensath and Davies, 2009). Kept is the highest loss. Any network.

@@ -48,6 +48,13 @@ FlipEffect effect_of(const Batch& batch, const Score& score) {
   return {batch.targeted() ? 0 - score.value : score.value, score.correct, score.hits};
 }
 
+double highest(const Batch& batch, const Score& score, Index next) {
+  if (batch.targeted()) return score.value;
+  if (batch.cap <= 0) return std::numeric_limits<double>::infinity();
+  const double left = static_cast<double>(batch.images.rows() - next) / static_cast<double>(batch.attacked);
+  return score.value + left * batch.cap + 1e-9 * (std::abs(score.value) + batch.cap);
+}
+
 void add_rows(const Batch& batch, const RowsView& logits, Index classes, Index first, Index count,
               Score& score, Matrix* gradient) {
   const Index kept = batch.images.rows() - batch.attacked;

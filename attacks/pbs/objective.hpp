@@ -45,6 +45,9 @@ struct Score {
   }
 };
 
+/// No score can end higher when the rows of the batch from `next` on are still to be added.
+double highest(const Batch& batch, const Score& score, Index next);
+
 /// The effect as the log states it.
 FlipEffect effect_of(const Batch& batch, const Score& score);
 

@@ -1,12 +1,17 @@
 #include "search.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <optional>
 #include <span>
 
-#include <temblor/base/error.hpp>
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
 #include <temblor/network/runner.hpp>
 
 namespace temblor::pbs {
@@ -18,6 +23,32 @@ struct Choice {
   Score score;
 };
 
+/// The highest value so far, of whatever thread. Candidates that stay below it are of no use.
+class Bar {
+ public:
+  Bar(double value, bool nonfinite) : value_(value), nonfinite_(nonfinite) {}
+  bool above(double value) const { return value < value_.load(std::memory_order_relaxed); }
+  void raise(const Score& score) {
+    if (!score.finite && !nonfinite_) return;
+    double now = value_.load(std::memory_order_relaxed);
+    while (score.value > now && !value_.compare_exchange_weak(now, score.value, std::memory_order_relaxed)) {
+    }
+  }
+
+ private:
+  std::atomic<double> value_;
+  bool nonfinite_;
+};
+
+constexpr Index run_values = Index{1} << 18;  ///< of the largest node in one run: they stay in cache
+
+/// Images of a run.
+Index run_images(const Network& network) {
+  Index most = network.input().size();
+  for (const auto& node : network.nodes()) most = std::max(most, node.shape.size());
+  return std::clamp<Index>(run_values / most, 8, BlockRunner::block);
+}
+
 /// The network with the flips so far, its outputs on the batch, and the objective.
 class State {
  public:
@@ -28,21 +59,19 @@ class State {
         batch_(batch),
         view_(network.view()),
         packed_(pack_dense(network, view_)),
-        runner_(network),
+        images_(run_images(network)),
         gradients_(layers.size()),
-        wanted_(view_.size(), nullptr) {
+        wanted_(view_.size(), nullptr),
+        lanes_([this] { return Lane(network_); }) {
     own_.reserve(layers.size());
     for (std::size_t k = 0; k < layers.size(); ++k) {
-      ensure(network.nodes()[node_of(k)].layer->kind() == "dense", "bits are searched in dense layers");
       const Weights& weights = network.weights(layers[k]);
       own_.push_back(weights);
       gradients_[k] = {Matrix(weights.weight.rows(), weights.weight.cols()), Vector(weights.bias.size())};
       wanted_[slot(k)] = &gradients_[k];
     }
     for (std::size_t k = 0; k < layers.size(); ++k) view_[slot(k)] = &own_[k];
-    std::vector<const PackedDense*> packed;
-    for (const auto& layer : packed_) packed.push_back(&layer);
-    runner_.use(view_, std::move(packed));
+    for (const auto& layer : packed_) pointers_.push_back(&layer);
     forward(network_, view_, batch_.images, outputs_);
     score_ = score_outputs(nullptr);
   }
@@ -71,28 +100,26 @@ class State {
     return words_[k].best(gradients_[k].weight.data(), count);
   }
 
-  /// Objective after each of these flips alone, `see(candidate, score)` in order.
+  /// Objective after each of these flips alone, `see(candidate, score)` in order. Those that cannot reach
+  /// `bar` any more are left out.
   template <class See>
-  void evaluate(std::size_t k, std::span<const Candidate> bits, const See& see) {
-    constexpr std::size_t group = 16;  // units of one product
-    const auto node = node_of(k);
+  void evaluate(std::size_t k, std::span<const Candidate> bits, Bar& bar, const See& see) {
+    constexpr std::size_t group = 16;
     std::vector<bool> dirty(network_.nodes().size(), false);
-    dirty[node] = true;
-    dirty = runner_.descendants(std::move(dirty));
+    dirty[node_of(k)] = true;
+    dirty = lanes_.local().runner.descendants(std::move(dirty));
+    std::array<std::optional<Score>, group> scores;
     for (std::size_t first = 0; first < bits.size(); first += group) {
       const auto some = bits.subspan(first, std::min(group, bits.size() - first));
-      flipped_outputs(k, some);
+      if (dense(k)) flipped_outputs(k, some);
+      const auto one = [&](std::size_t c) {
+        scores[c] = dense(k) ? patched_score(k, some[c], columns_.col(static_cast<Index>(c)), dirty, bar)
+                             : flipped_score(k, some[c], dirty, bar);
+      };
+      // Isolated: a thread that waits here must not begin another trial.
+      tbb::this_task_arena::isolate([&] { tbb::parallel_for(std::size_t{0}, some.size(), one); });
       for (std::size_t c = 0; c < some.size(); ++c) {
-        const Index unit = some[c].index / static_cast<std::uint32_t>(own_[k].weight.cols());
-        column_ = columns_.col(static_cast<Index>(c));
-        Score score;
-        for (Index row = 0; row < batch_.images.rows(); row += BlockRunner::block) {
-          const Index count = std::min(BlockRunner::block, batch_.images.rows() - row);
-          const UnitPatch patch{static_cast<int>(node), {&unit, 1}, column_.data() + row};
-          const auto logits = runner_.run({&batch_.images, row, count}, outputs_, dirty, &patch);
-          add_rows(batch_, logits, network_.classes(), row, count, score);
-        }
-        see(some[c], score);
+        if (scores[c]) see(some[c], *scores[c]);
       }
     }
   }
@@ -102,14 +129,16 @@ class State {
     const std::size_t k = choice.layer;
     const Candidate& bit = choice.bit;
     const auto cols = own_[k].weight.cols();
-    const Index unit = static_cast<Index>(bit.index) / cols;
-    flipped_outputs(k, {&bit, 1});
-    const auto node = node_of(k);
-    outputs_.outputs[node].col(unit) = columns_.col(0);
+    const auto node = static_cast<int>(node_of(k));
     const float after = words_[k].flipped(bit);
+    if (dense(k)) {
+      const Index unit = static_cast<Index>(bit.index) / cols;
+      flipped_outputs(k, {&bit, 1});
+      outputs_.outputs[node_of(k)].col(unit) = columns_.col(0);
+      packed_[slot(k)].set(unit, static_cast<Index>(bit.index) % cols, after);
+    }
     own_[k].weight.data()[bit.index] = after;
-    packed_[slot(k)].set(unit, static_cast<Index>(bit.index) % cols, after);
-    forward(network_, view_, batch_.images, outputs_, static_cast<int>(node) + 1);
+    forward(network_, view_, batch_.images, outputs_, dense(k) ? node + 1 : node);
     const std::uint32_t before = words_[k].word(bit.index);
     words_[k].flip(bit.index, bit.bit);
     score_ = choice.score;
@@ -117,22 +146,69 @@ class State {
   }
 
  private:
+  /// What one thread computes with.
+  struct Lane {
+    explicit Lane(const Network& network) : runner(network) {}
+    BlockRunner runner;
+    Weights weights;
+    Vector column;
+  };
+
   std::size_t slot(std::size_t k) const { return static_cast<std::size_t>(layers_[k]); }
   std::size_t node_of(std::size_t k) const { return static_cast<std::size_t>(network_.node_of(layers_[k])); }
+  bool dense(std::size_t k) const { return network_.nodes()[node_of(k)].layer->kind() == "dense"; }
 
   Score score_outputs(Matrix* gradient) const {
     const Matrix& logits = outputs_.outputs.back();
     Score score;
-    // In the blocks of evaluate, so that sums agree to the bit.
-    for (Index row = 0; row < logits.rows(); row += BlockRunner::block) {
-      const Index count = std::min(BlockRunner::block, logits.rows() - row);
-      const RowsView view{logits.data() + row * logits.cols(), logits.cols(), nullptr};
-      add_rows(batch_, view, logits.cols(), row, count, score, gradient);
-    }
+    const RowsView view{logits.data(), logits.cols(), nullptr};
+    add_rows(batch_, view, logits.cols(), 0, logits.rows(), score, gradient);
     return score;
   }
 
-  /// columns_[images x bits]: outputs of the unit that each bit belongs to, with that bit flipped.
+  /// Score of what `run` gives, images after images; none where it cannot reach `bar` any more.
+  template <class Run>
+  std::optional<Score> score_runs(Bar& bar, const Run& run) const {
+    Score score;
+    for (Index row = 0; row < batch_.images.rows(); row += images_) {
+      if (bar.above(highest(batch_, score, row))) return std::nullopt;
+      const Index count = std::min(images_, batch_.images.rows() - row);
+      add_rows(batch_, run(row, count), network_.classes(), row, count, score);
+    }
+    bar.raise(score);
+    return score;
+  }
+
+  /// With the outputs of one unit of a dense layer replaced by `column` [images].
+  template <class Column>
+  std::optional<Score> patched_score(std::size_t k, const Candidate& bit, const Column& column,
+                                     const std::vector<bool>& dirty, Bar& bar) {
+    Lane& lane = lanes_.local();
+    const Index unit = static_cast<Index>(bit.index) / own_[k].weight.cols();
+    lane.column = column;
+    lane.runner.use(view_, pointers_);
+    return score_runs(bar, [&](Index row, Index count) {
+      const UnitPatch patch{static_cast<int>(node_of(k)), {&unit, 1}, lane.column.data() + row};
+      return lane.runner.run({&batch_.images, row, count}, outputs_, dirty, &patch);
+    });
+  }
+
+  /// With one weight replaced, the layer and what follows it computed again.
+  std::optional<Score> flipped_score(std::size_t k, const Candidate& bit, const std::vector<bool>& dirty,
+                                     Bar& bar) {
+    Lane& lane = lanes_.local();
+    lane.weights = own_[k];
+    lane.weights.weight.data()[bit.index] = words_[k].flipped(bit);
+    WeightView view = view_;
+    view[slot(k)] = &lane.weights;
+    lane.runner.use(view, pointers_);
+    return score_runs(bar, [&](Index row, Index count) {
+      return lane.runner.run({&batch_.images, row, count}, outputs_, dirty);
+    });
+  }
+
+  /// columns_[images x bits]: outputs of the unit of a dense layer that each bit belongs to, with that bit
+  /// flipped.
   void flipped_outputs(std::size_t k, std::span<const Candidate> bits) {
     const Weights& weights = own_[k];
     const auto count = static_cast<Index>(bits.size());
@@ -158,30 +234,43 @@ class State {
   std::vector<Weights> own_;  ///< of the chosen layers
   WeightView view_;
   std::vector<PackedDense> packed_;
-  BlockRunner runner_;
+  std::vector<const PackedDense*> pointers_;
+  Index images_;  ///< of a run
   std::vector<Weights> gradients_;
   std::vector<Weights*> wanted_;
   Activations outputs_;
   Score score_;
   Matrix rows_, columns_;
-  Vector biases_, column_;
+  Vector biases_;
   PackedDense some_;
+  tbb::enumerable_thread_specific<Lane> lanes_;
 };
 
-/// The best flip of all layers, if one is better than none.
+/// The best flip of all layers, if one is better than none; the first of equals.
 std::optional<Choice> choose(State& state, const Options& options) {
   const std::size_t layers = state.words().size();
   std::size_t seen = 0;
   std::size_t count = options.candidates;
   for (int round = 0; round <= widenings; ++round, seen = count, count *= 4) {
-    std::optional<Choice> best;
+    std::vector<std::vector<Candidate>> bits;
+    std::vector<std::size_t> order;
     for (std::size_t k = 0; k < layers; ++k) {
-      const auto bits = state.best(k, count);
-      if (bits.size() <= seen) continue;
-      state.evaluate(k, std::span(bits).subspan(seen), [&](const Candidate& bit, const Score& score) {
+      bits.push_back(state.best(k, count));
+      if (bits[k].size() > seen) order.push_back(k);
+    }
+    // The sooner a high score is known, the more candidates need not be run to their end.
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return bits[a][seen].gain > bits[b][seen].gain; });
+    std::optional<Choice> best;
+    Bar bar(state.score().value, options.nonfinite);
+    for (const std::size_t k : order) {
+      const auto see = [&](const Candidate& bit, const Score& score) {
         if (!score.finite && !options.nonfinite) return;
-        if (score.beats(best ? best->score : state.score())) best = Choice{k, bit, score};
-      });
+        const Score& most = best ? best->score : state.score();
+        const bool first_of_equals = best && k < best->layer && !most.beats(score);
+        if (score.beats(most) || first_of_equals) best = Choice{k, bit, score};
+      };
+      state.evaluate(k, std::span(bits[k]).subspan(seen), bar, see);
     }
     if (best) return best;
   }

@@ -26,8 +26,8 @@ struct Options {
 /// (in-layer search), and the flip with the highest objective of all layers stays (cross-layer search). Where
 /// none raises the objective, more of each ranking are tried, four times as many at a time; after
 /// 4^widenings the search is stuck. A bit is flipped at most once. Losses are those of an ordinary forward
-/// pass, bit for bit. `words` as LayerWords(codes[layer], nonfinite), one a layer of `layers`. All weighted
-/// layers are dense.
+/// pass, bit for bit; candidates that can no longer be the best are left where that shows. `words` as
+/// LayerWords(codes[layer], nonfinite), one a layer of `layers`. Any network.
 FlipLog search(const Network& network, const LayerSet& layers, std::vector<LayerWords> words,
                const Batch& batch, const Options& options);
 constexpr int widenings = 3;

@@ -17,7 +17,7 @@
 namespace temblor::pgd {
 namespace {
 
-constexpr Index block_images = 64;
+constexpr double most_bytes = 0x1p32;            ///< of the numbers of all images
 constexpr std::uint32_t first_stream = 0x10000;  // of block 0; every block draws from its own stream
 
 /// The ascent on one block of images.
@@ -37,7 +37,7 @@ class Ascent {
         images_(images),
         best_images_(images) {
     for (std::size_t k = 0; k < network.layers().size(); ++k) {
-      slack_.push_back(Matrix::Zero(images.rows(), network.units(k)));
+      slack_.push_back(Matrix::Zero(images.rows(), network.numbers(k)));
     }
     best_ = slack_;
     lowest_.assign(labels_.size(), std::numeric_limits<double>::infinity());
@@ -109,14 +109,17 @@ class Ascent {
       images_ = images_.cwiseMax(ends_.first).cwiseMin(ends_.second);
       block_.see(images_);
     }
-    for (auto& layer : slack_) {
-      if (!l2_) {
+    for (std::size_t k = 0; k < slack_.size(); ++k) {
+      Matrix& layer = slack_[k];
+      const Index group = network_->layers()[k].group;
+      if (group == 0) {
         layer = layer.cwiseMax(-1.0F).cwiseMin(1.0F);
         continue;
       }
-      for (Index n = 0; n < layer.rows(); ++n) {
-        const double length = layer.row(n).cast<double>().norm();
-        if (length > 1.0) layer.row(n) *= static_cast<float>((1.0 - 0x1p-23) / length);
+      Eigen::Map<Matrix> balls(layer.data(), layer.size() / group, group);
+      for (Index n = 0; n < balls.rows(); ++n) {
+        const double length = balls.row(n).cast<double>().norm();
+        if (length > 1.0) balls.row(n) *= static_cast<float>((1.0 - 0x1p-23) / length);
       }
     }
   }
@@ -148,6 +151,7 @@ class Ascent {
     slack_ = best_;
     if (image_moves()) block_.see(images_ = best_images_);
     for (std::size_t k = 0; k < slack_.size(); ++k) {
+      if (network_->layers()[k].own) continue;
       for (Index unit = 0; unit < slack_[k].cols(); ++unit) {
         auto ends = slack_[k].col(unit);
         ends = (ends.array() > 0.0F).select(Vector::Constant(ends.size(), -1.0F), 1.0F).eval();
@@ -169,18 +173,22 @@ class Ascent {
     }
     for (std::size_t k = 0; k < slack_.size(); ++k) {
       Matrix& grad = grad_[k];
+      const Index group = network_->layers()[k].group;
       if (options_->direction == Direction::sign) {
-        const float unit = l2_ ? size / std::sqrt(static_cast<float>(grad.cols())) : size;
+        const float unit = group > 0 ? size / std::sqrt(static_cast<float>(group)) : size;
         for (Index i = 0; i < grad.size(); ++i) {
           const float g = grad.data()[i];
           slack_[k].data()[i] += unit * ((g > 0.0F ? 1.0F : 0.0F) - (g < 0.0F ? 1.0F : 0.0F));
         }
         continue;
       }
-      const float count = l2_ ? 1.0F : static_cast<float>(grad.cols());
-      for (Index n = 0; n < grad.rows(); ++n) {
-        const float length = std::sqrt(grad.row(n).squaredNorm() / count);
-        if (length > 0.0F && std::isfinite(length)) slack_[k].row(n) += size / length * grad.row(n);
+      const Index part = group > 0 ? group : grad.cols();
+      const float count = group > 0 ? 1.0F : static_cast<float>(part);
+      const Eigen::Map<const Matrix> slopes(grad.data(), grad.size() / part, part);
+      Eigen::Map<Matrix> to(slack_[k].data(), slopes.rows(), part);
+      for (Index n = 0; n < slopes.rows(); ++n) {
+        const float length = std::sqrt(slopes.row(n).squaredNorm() / count);
+        if (length > 0.0F && std::isfinite(length)) to.row(n) += size / length * slopes.row(n);
       }
     }
     project();
@@ -255,7 +263,7 @@ void keep_worse(const Network& network, const Dataset& data, const SampleDelta& 
 
 }  // namespace
 
-void check_per_sample(const Network& network, const ThreatSet& set) {
+void check_per_sample(const Network& network, const Dataset& data, const ThreatSet& set) {
   if (set.ball == Ball::bits) {
     usage_error("weight-pgd on a set of bit flips", "it has no gradient", "take attack bit-flip");
   }
@@ -263,18 +271,21 @@ void check_per_sample(const Network& network, const ThreatSet& set) {
     usage_error("weight-pgd on ball k-weights", "which weights change is no continuous choice",
                 "take attack k-weights");
   }
+  double numbers = 0;
   for (const int layer : set.layers) {
-    const auto& kind = network.nodes()[static_cast<std::size_t>(network.node_of(layer))].layer->kind();
-    if (kind == "dense") continue;
-    usage_error("weight-pgd, scope=sample, on layer " + network.layer_name(layer),
-                "its kind is " + std::string(kind) + ", and only dense layers reduce to one number a unit",
-                "choose other layers, or take scope=universal");
+    if (!one_number_a_unit(network, layer)) numbers += static_cast<double>(slack_size(network, set, layer));
   }
+  const double bytes = 4 * numbers * static_cast<double>(data.size());
+  if (bytes <= most_bytes) return;
+  usage_error("weight-pgd, scope=sample, on " + std::to_string(data.size()) + " images",
+              "each has weights of its own in layers that are not dense, " +
+                  std::to_string(static_cast<std::int64_t>(bytes / 1e6)) + " MB in all, more than 4295",
+              "choose fewer images or layers, or take scope=universal");
 }
 
 SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
                        const Options& options, const Stream& stream) {
-  check_per_sample(network, set);
+  check_per_sample(network, data, set);
   ensure(data.size() > 0 && !set.layers.empty(), "weight-pgd has images and layers");
   ensure(set.ball != Ball::l2 || options.polish == 0, "polish is for boxes");
   const SlackNetwork slack_network(network, set);
@@ -282,9 +293,10 @@ SampleDelta per_sample(const Network& network, const Dataset& data, const Threat
   if (set.input > 0) delta.images = data.images;
   delta.slack.resize(static_cast<std::size_t>(network.layers()));
   for (std::size_t k = 0; k < set.layers.size(); ++k) {
-    delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.units(k));
+    delta.slack[static_cast<std::size_t>(set.layers[k])].resize(data.size(), slack_network.numbers(k));
   }
   const bool chain = refuses_exact(network, set).empty();
+  const Index block_images = slack_network.block_images();
   const Index blocks = (data.size() + block_images - 1) / block_images;
   // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
   tbb::this_task_arena::isolate([&] {

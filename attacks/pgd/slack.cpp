@@ -4,11 +4,14 @@
 #include <cmath>
 
 #include <temblor/base/error.hpp>
+#include <temblor/perturb/sample.hpp>
 
 namespace temblor::pgd {
 namespace {
 
 constexpr float jitter = 0.25F;
+constexpr Index most_images = 64;
+constexpr Index most_numbers = Index{1} << 20;  ///< of one block, where images have weights of their own
 
 }  // namespace
 
@@ -23,22 +26,31 @@ SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
   for (const int index : chosen_) {
     Layer layer;
     layer.node = network.node_of(index);
+    layer.own = !one_number_a_unit(network, index);
+    numbers_.push_back(slack_size(network, set, index));
     slots_[static_cast<std::size_t>(layer.node)] = static_cast<int>(layers_.size());
     if (set.ball == Ball::l2 || set.ball == Ball::l2_row) {
       layer.l2 = set.ball == Ball::l2;
       layer.norm = true;
       layer.radius = static_cast<float>(layer.l2 ? set.frobenius : set.row);
+      if (layer.l2) layer.group = numbers_.back();
+      if (layer.own) {
+        const Matrix& weight = network.weights(index).weight;
+        if (!layer.l2) layer.group = weight.cols();
+        layer.radii = Matrix::Constant(weight.rows(), weight.cols(), layer.radius);
+      }
     } else {
       const Radius& box = *set.radius.at(static_cast<std::size_t>(index));
       const Weights& base = network.weights(index);
       const bool bias = base.bias.size() != 0;
       layer.radius = static_cast<float>(box.uniform);
       layer.bias_radius = bias ? static_cast<float>(box.bias_uniform) : 0.0F;
-      layer.one_number = box.weight.size() == 0 && box.bias.size() == 0;
+      layer.one_number = !layer.own && box.weight.size() == 0 && box.bias.size() == 0;
       if (!layer.one_number) {
         layer.radii = Matrix::Constant(base.weight.rows(), base.weight.cols(), layer.radius);
         if (box.weight.size() != 0) layer.radii = box.weight.cast<float>();
-        layer.bias_radii = Vector::Constant(base.weight.rows(), layer.bias_radius);
+        layer.bias_radii =
+            Vector::Constant(layer.own ? base.bias.size() : base.weight.rows(), layer.bias_radius);
         if (bias && box.bias.size() != 0) layer.bias_radii = box.bias.cast<float>();
       }
     }
@@ -52,6 +64,14 @@ SlackNetwork::SlackNetwork(const Network& network, const ThreatSet& set)
   }
 }
 
+Index SlackNetwork::block_images() const {
+  Index largest = 0;
+  for (std::size_t k = 0; k < layers_.size(); ++k) {
+    if (layers_[k].own) largest += numbers_[k];
+  }
+  return largest == 0 ? most_images : std::clamp<Index>(most_numbers / largest, 1, most_images);
+}
+
 SlackBlock::SlackBlock(const SlackNetwork& network, const Matrix& images)
     : network_(&network), images_(images), own_images_(images) {
   const auto& nodes = network.network().nodes();
@@ -63,7 +83,7 @@ SlackBlock::SlackBlock(const SlackNetwork& network, const Matrix& images)
   for (std::size_t k = 0; k < network.layers().size(); ++k) {
     const auto& layer = network.layers()[k];
     const auto& node = nodes[static_cast<std::size_t>(layer.node)];
-    if (!network.reach().fixed(node.inputs[0])) continue;
+    if (layer.own || !network.reach().fixed(node.inputs[0])) continue;
     const Matrix& input = output(node.inputs[0]);
     const Matrix* in = &input;
     node.layer->forward({&in, 1}, &network.network().weights(node.weights), products_[k]);
@@ -87,6 +107,62 @@ void SlackBlock::lengths(const SlackNetwork::Layer& layer, const Matrix& input, 
   }
 }
 
+/// own_ = W + R s, b + r s
+void SlackBlock::set_own(const SlackNetwork::Layer& layer, const Weights& base, const float* slack) {
+  const Index rows = base.weight.rows();
+  const Index cols = base.weight.cols();
+  own_.weight =
+      base.weight.array() + layer.radii.array() * Eigen::Map<const Matrix>(slack, rows, cols).array();
+  own_.bias = base.bias;
+  if (layer.norm || base.bias.size() == 0) return;
+  own_.bias.array() +=
+      layer.bias_radii.array() * Eigen::Map<const Vector>(slack + rows * cols, base.bias.size()).array();
+}
+
+void SlackBlock::forward_own(std::size_t k, const Network::Node& node, const Slack& slack, Matrix& out) {
+  const Matrix& input = output(node.inputs[0]);
+  const Weights& base = network_->network().weights(node.weights);
+  out.resize(input.rows(), node.shape.size());
+  Matrix image;
+  Matrix result;
+  for (Index n = 0; n < input.rows(); ++n) {
+    set_own(network_->layers()[k], base, slack[k].row(n).data());
+    image = input.row(n);
+    const Matrix* in = &image;
+    node.layer->forward({&in, 1}, &own_, result);
+    out.row(n) = result;
+  }
+}
+
+void SlackBlock::backward_own(std::size_t k, const Network::Node& node, const Slack& slack, const Matrix& out,
+                              const Matrix& grad_out, Matrix* grad_in, Matrix& grad) {
+  const SlackNetwork::Layer& layer = network_->layers()[k];
+  const Matrix& input = output(node.inputs[0]);
+  const Weights& base = network_->network().weights(node.weights);
+  const Index weights = base.weight.size();
+  grad.resize(input.rows(), slack[k].cols());
+  Matrix image, result, above, below;
+  for (Index n = 0; n < input.rows(); ++n) {
+    set_own(layer, base, slack[k].row(n).data());
+    own_grad_.weight.setZero(base.weight.rows(), base.weight.cols());
+    own_grad_.bias.setZero(base.bias.size());
+    image = input.row(n);
+    result = out.row(n);
+    above = grad_out.row(n);
+    if (grad_in != nullptr) below.setZero(1, image.cols());
+    const Matrix* in = &image;
+    Matrix* to = grad_in != nullptr ? &below : nullptr;
+    node.layer->backward({&in, 1}, result, &own_, above, {&to, 1}, &own_grad_);
+    if (grad_in != nullptr) grad_in->row(n) += below;
+    float* by_slack = grad.row(n).data();
+    Eigen::Map<Matrix>(by_slack, base.weight.rows(), base.weight.cols()) =
+        layer.radii.array() * own_grad_.weight.array();
+    if (!layer.norm)
+      Eigen::Map<Vector>(by_slack + weights, base.bias.size()) =
+          layer.bias_radii.array() * own_grad_.bias.array();
+  }
+}
+
 const Matrix& SlackBlock::forward(const Slack& slack) {
   const Network& network = network_->network();
   const auto& nodes = network.nodes();
@@ -102,6 +178,10 @@ const Matrix& SlackBlock::forward(const Slack& slack) {
       continue;
     }
     const auto k = static_cast<std::size_t>(slot);
+    if (network_->layers()[k].own) {
+      forward_own(k, node, slack, out_[i]);
+      continue;
+    }
     if (network_->reach().fixed(node.inputs[0])) {
       out_[i] = products_[k];
     } else {
@@ -195,10 +275,14 @@ void SlackBlock::backward(const Slack& slack, const Matrix& grad_logits, bool so
       if (grad_in[0] != nullptr) grad_in[0]->array() += slopes_[i].array() * grad_[i].array();
       continue;
     }
-    node.layer->backward(inputs, out_[i], weights, grad_[i], grad_in, nullptr);
     const int slot = network_->slot(static_cast<int>(i));
+    const auto k = static_cast<std::size_t>(std::max(slot, 0));
+    if (slot >= 0 && network_->layers()[k].own) {
+      backward_own(k, node, slack, out_[i], grad_[i], grad_in[0], grad[k]);
+      continue;
+    }
+    node.layer->backward(inputs, out_[i], weights, grad_[i], grad_in, nullptr);
     if (slot < 0) continue;
-    const auto k = static_cast<std::size_t>(slot);
     const auto& layer = network_->layers()[k];
     if (layer.one_number) {
       grad[k] = grad_[i].array().colwise() * lengths_[k].col(0).array();

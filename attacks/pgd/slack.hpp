@@ -10,9 +10,10 @@
 
 namespace temblor::pgd {
 
-/// A network under per-image perturbations of some dense layers, as a function of slack alone (theory, 4b):
-///   boxes  p = W z + b + s t,  t = R |z| + r   [units]
-///   l2     p = W z + b + u t,  t = radius ||z||_2   (one number an image; l2-row: s in place of u)
+/// A network under per-image perturbations of some layers, as a function of slack alone (theory, 4b):
+///   dense, boxes  p = W z + b + s t,  t = R |z| + r   [units]
+///   dense, l2     p = W z + b + u t,  t = radius ||z||_2   (one number an image; l2-row: s in place of u)
+///   other kinds   W + R s, b + r s;  W + radius u   (a number a weight, SampleDelta)
 /// When the set moves the image, that is an input like the slack.
 /// Immutable, shared by the blocks.
 class SlackNetwork {
@@ -26,6 +27,8 @@ class SlackNetwork {
     float bias_radius = 0;
     Matrix radii{};       ///< R [outputs x inputs] where it is not uniform
     Vector bias_radii{};  ///< r [outputs]
+    bool own = false;  ///< not dense: every image has weights of its own; then radii and bias_radii are set
+    Index group = 0;   ///< numbers that share a ball of radius 1; 0: each is within [-1, 1]
   };
 
   SlackNetwork(const Network& network, const ThreatSet& set);
@@ -40,7 +43,10 @@ class SlackNetwork {
   double input() const { return input_; }
   /// Position in layers() of a node's layer, or -1.
   int slot(int node) const { return slots_[static_cast<std::size_t>(node)]; }
-  Index units(std::size_t layer) const { return network_->weights(chosen_[layer]).weight.rows(); }
+  /// Numbers an image has for a layer.
+  Index numbers(std::size_t layer) const { return numbers_[layer]; }
+  /// Images whose numbers stay in cache.
+  Index block_images() const;
 
  private:
   const Network* network_;
@@ -49,10 +55,11 @@ class SlackNetwork {
   std::vector<Layer> layers_;
   std::vector<std::optional<Radius>> boxes_;
   std::vector<int> slots_;
+  std::vector<Index> numbers_;
   double input_;
 };
 
-/// Slack of one block of images: one matrix [images x units] a chosen layer.
+/// Slack of one block of images: one matrix [images x numbers] a chosen layer.
 using Slack = std::vector<Matrix>;
 
 /// A few images, small enough for their activations to stay in cache. What comes before the first chosen
@@ -79,6 +86,10 @@ class SlackBlock {
  private:
   const Matrix& output(int node) const;
   void lengths(const SlackNetwork::Layer& layer, const Matrix& input, Matrix& result) const;
+  void set_own(const SlackNetwork::Layer& layer, const Weights& base, const float* slack);
+  void forward_own(std::size_t k, const Network::Node& node, const Slack& slack, Matrix& out);
+  void backward_own(std::size_t k, const Network::Node& node, const Slack& slack, const Matrix& out,
+                    const Matrix& grad_out, Matrix* grad_in, Matrix& grad);
   void add_input_gradient(const SlackNetwork::Layer& layer, const Matrix& input, const Matrix& lengths,
                           Matrix& by_slack, Matrix& grad_in);
 
@@ -94,6 +105,8 @@ class SlackBlock {
   std::vector<Matrix> relaxed_;  ///< by node: u / (u - l) of moving ReLUs
   std::vector<Matrix> slopes_;   ///< by node: those in use
   Matrix scratch_;
+  Weights own_;  ///< of one image
+  Weights own_grad_;
 };
 
 }  // namespace temblor::pgd

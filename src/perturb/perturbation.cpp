@@ -108,12 +108,14 @@ std::vector<std::optional<Weights>> perturbed_weights(const Network& network, co
       const Matrix& slack = delta.slack[layer];
       weights = &base;
       if (slack.size() != 0) {
-        ensure(base.weight.cols() == inputs[0]->cols(),
-               "per-sample perturbations are defined on dense layers");
         const float* row = slack.row(sample).data();
         const bool ball = delta.set.ball == Ball::l2 || delta.set.ball == Ball::l2_row;
-        layers[layer] = ball ? move_in_ball(base, delta.set, row, *inputs[0])
-                             : move_in_box(base, *delta.set.radius[layer], row, *inputs[0]);
+        if (!one_number_a_unit(network, node.weights)) {
+          own_weights(network, delta.set, node.weights, row, layers[layer].emplace());
+        } else {
+          layers[layer] = ball ? move_in_ball(base, delta.set, row, *inputs[0])
+                               : move_in_box(base, *delta.set.radius[layer], row, *inputs[0]);
+        }
         weights = &*layers[layer];
       }
     }

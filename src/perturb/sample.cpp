@@ -19,6 +19,48 @@ inline float add_product(float sum, float z, float weight) {
 
 }  // namespace
 
+bool one_number_a_unit(const Network& network, int layer) {
+  return network.nodes()[static_cast<std::size_t>(network.node_of(layer))].layer->kind() == "dense";
+}
+
+Index slack_size(const Network& network, const ThreatSet& set, int layer) {
+  const Weights& base = network.weights(layer);
+  if (one_number_a_unit(network, layer)) return base.weight.rows();
+  const bool ball = set.ball == Ball::l2 || set.ball == Ball::l2_row;
+  return base.weight.size() + (ball ? 0 : base.bias.size());
+}
+
+void own_weights(const Network& network, const ThreatSet& set, int layer, const float* slack, Weights& to) {
+  const Weights& base = network.weights(layer);
+  to = base;
+  const Index count = base.weight.size();
+  const float* weight = base.weight.data();
+  float* after = to.weight.data();
+  if (set.ball == Ball::l2 || set.ball == Ball::l2_row) {
+    const bool rows = set.ball == Ball::l2_row;
+    const Index group = rows ? base.weight.cols() : count;
+    for (Index first = 0; first < count; first += group) {
+      const double size = Eigen::Map<const Vector>(slack + first, group).cast<double>().norm();
+      const double scale = (rows ? set.row : set.frobenius) * (1 - 1e-12) / std::max(1.0, size);
+      for (Index i = first; i < first + group; ++i) {
+        const double delta = scale * static_cast<double>(slack[i]);
+        after[i] = moved(weight[i], delta, std::fabs(delta));
+      }
+    }
+    return;
+  }
+  const Radius& box = *set.radius[static_cast<std::size_t>(layer)];
+  const auto share = [&](Index i) { return std::clamp(static_cast<double>(slack[i]), -1.0, 1.0); };
+  for (Index i = 0; i < count; ++i) {
+    const double r = box.weight.size() != 0 ? box.weight.data()[i] : box.uniform;
+    after[i] = moved(weight[i], r * share(i), r);
+  }
+  for (Index i = 0; i < base.bias.size(); ++i) {
+    const double r = box.bias.size() != 0 ? box.bias[i] : box.bias_uniform;
+    to.bias[i] = moved(base.bias[i], r * share(count + i), r);
+  }
+}
+
 double ball_scale(double radius, const float* u, Index units, const float* z, Index inputs) {
   const double length = Eigen::Map<const Vector>(z, inputs).cast<double>().norm();
   const double size = Eigen::Map<const Vector>(u, units).cast<double>().norm();
@@ -45,12 +87,11 @@ SampleForward::SampleForward(const Network& network, const SampleDelta& delta)
     if (node.weights < 0) continue;
     const auto m = static_cast<std::size_t>(node.weights);
     const Weights& base = network.weights(node.weights);
-    const bool dense = node.layer->kind() == "dense";
+    if (!one_number_a_unit(network, node.weights)) continue;
     if (delta.slack[m].size() == 0) {
-      if (dense) layers_[m].constant.pack(base.weight, base.bias);
+      layers_[m].constant.pack(base.weight, base.bias);
       continue;
     }
-    ensure(dense && delta.changes.empty(), "per-sample perturbations are defined on dense layers");
     layers_[m].columns = base.weight.transpose();
     const bool ball = delta.set.ball == Ball::l2 || delta.set.ball == Ball::l2_row;
     if (!ball && delta.set.radius[m]->weight.size() != 0)
@@ -140,6 +181,24 @@ void SampleForward::run_changed(int layer, Index sample, const Matrix& input, Ma
   }
 }
 
+const Weights& SampleForward::weights_of(int layer, Index sample, Buffers& buffers) const {
+  const Weights& base = network_->weights(layer);
+  const Matrix& slack = delta_->slack[static_cast<std::size_t>(layer)];
+  if (slack.size() != 0) {
+    own_weights(*network_, delta_->set, layer, slack.row(sample).data(), buffers.own);
+    return buffers.own;
+  }
+  if (delta_->changes.empty()) return base;
+  bool copied = false;
+  for (const Change& change : delta_->changes[static_cast<std::size_t>(sample)].changes) {
+    if (change.layer != static_cast<std::uint32_t>(layer)) continue;
+    if (!copied) buffers.own = base;
+    copied = true;
+    buffers.own.weight.data()[change.index] = change.after;
+  }
+  return copied ? buffers.own : base;
+}
+
 const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buffers) const {
   const auto& nodes = network_->nodes();
   if (delta_->images.size() != 0) image = delta_->images.row(sample).data();
@@ -151,8 +210,9 @@ const Matrix& SampleForward::run(Index sample, const float* image, Buffers& buff
     for (const int from : node.inputs) inputs.push_back(&buffers.activations.of(from, buffers.image));
     Matrix& out = buffers.activations.outputs[i];
     const auto m = static_cast<std::size_t>(node.weights);
-    if (node.weights < 0 || node.layer->kind() != "dense") {
-      node.layer->forward(inputs, node.weights < 0 ? nullptr : &network_->weights(node.weights), out);
+    if (node.weights < 0 || !one_number_a_unit(*network_, node.weights)) {
+      node.layer->forward(inputs, node.weights < 0 ? nullptr : &weights_of(node.weights, sample, buffers),
+                          out);
       continue;
     }
     out.resize(1, node.shape.size());

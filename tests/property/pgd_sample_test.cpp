@@ -291,9 +291,9 @@ TEST_CASE("relaxed slopes, jittered restarts and polish each find more, every lo
 
 TEST_CASE("what the attack on single images cannot do is refused") {
   const Network network = random_network("3-3-2", 1, false);
-  CHECK_THROWS_WITH(pgd::check_per_sample(network, bits_set(network, "flips", 1, {0})),
+  CHECK_THROWS_WITH(pgd::check_per_sample(network, {}, bits_set(network, "flips", 1, {0})),
                     Catch::Contains("bit-flip"));
-  CHECK_NOTHROW(pgd::check_per_sample(network, linf_set(network, 1, {0, 1}, false)));
+  CHECK_NOTHROW(pgd::check_per_sample(network, {}, linf_set(network, 1, {0, 1}, false)));
 }
 
 TEST_CASE("one linear layer: weights and image together reach their closed form, within the stated range") {

@@ -61,11 +61,13 @@ DenseDelta universal(const Network& network, const Dataset& data, const ThreatSe
 /// r). For the Frobenius ball p = W z + b + radius ||z||_2 u. Kept per image is the lowest margin min_{j !=
 /// y} f_y - f_j, i.e. the largest margin drop, over all targets, steps, restarts and polish. The first `soft`
 /// of the steps use relaxed slopes of the ReLUs that the set can switch; restarts after the first jitter
-/// these slopes. Sets: linf, relative, box, l2; the chosen layers must be dense (see check_per_sample).
+/// these slopes. Layers that are not dense have a number a weight in place of one a unit (SampleDelta), and
+/// no polish. Sets: linf, relative, box, l2 and l2-row (see check_per_sample).
 SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
                        const Options& options, const Stream& stream);
 
-/// Usage error naming the layer, or the set, that per_sample cannot handle.
-void check_per_sample(const Network& network, const ThreatSet& set);
+/// Usage error naming the set that per_sample cannot handle, and where the numbers of all images take more
+/// than 4 GiB.
+void check_per_sample(const Network& network, const Dataset& data, const ThreatSet& set);
 
 }  // namespace temblor::pgd

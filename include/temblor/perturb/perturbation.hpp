@@ -44,9 +44,12 @@ struct DenseDelta {
 /// (theory, 4b); for the Frobenius ball dW = radius u z^T / ||z||_2 with ||u||_2 <= 1, for a ball a row dW_ij
 /// = radius s_i z_j / ||z||_2. z is the layer's input in the PERTURBED network; sgn(0) = +1. Biases, where
 /// the set moves them, get r_i s_i.
+///
+/// Layers of other kinds use a weight many times for one image, and no such form is the strongest: each image
+/// has a number of its own for every weight (see slack_size).
 struct SampleDelta {
   ThreatSet set;
-  /// slack[m]: [images x outputs] for every chosen weighted layer, empty otherwise: s (boxes) or u (l2).
+  /// slack[m]: [images x slack_size] for every chosen weighted layer, empty otherwise: s (boxes) or u (l2).
   std::vector<Matrix> slack;
   /// The images that are seen instead, [images x values], each value within set.input of the dataset's; empty
   /// when images stay.
