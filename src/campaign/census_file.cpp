@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include <temblor/base/error.hpp>
+#include <temblor/base/text.hpp>
 #include <temblor/campaign/census_file.hpp>
 #include <temblor/formats/format.hpp>
 
@@ -141,7 +142,8 @@ void write_census(const hdf5::File& file, const CensusIdentity& identity, const 
   file.set_text("network_id", identity.network_id);
   file.set_text("dataset_id", identity.dataset_id);
   file.set_text("format", identity.format);
-  file.set_text("method", census.traced ? "rays" : "inference: " + census.why_not_traced);
+  file.set_text("method", join(census.methods(), ", ") +
+                              (census.traced ? std::string() : ": " + census.why_not_traced));
   const auto number = [&](const char* name, std::int64_t value) {
     file.set<std::int64_t>(name, std::span<const std::int64_t>(&value, 1));
   };
@@ -184,7 +186,7 @@ CensusFile::CensusFile(const std::string& name) : path(name) {
   identity.correct = one<std::int64_t>(file, "correct");
   identity.layers = one<std::int64_t>(file, "layers");
   census.inferred = one<std::int64_t>(file, "inferred_pairs");
-  census.traced = text(file, "method") == "rays";
+  census.traced = text(file, "method").find(':') == std::string::npos;
   const int most = find_format(identity.format).bits;
   for (const std::int32_t bit : file.read<std::int32_t>("/faults/bit")) {
     if (bit < 0 || bit >= most || (!census.bits.empty() && bit <= census.bits.back()))

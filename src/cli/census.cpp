@@ -115,9 +115,10 @@ void print(std::ostream& out, const Outline& of, const std::vector<Section>& sec
       << "faults   " << of.faults() << " single bits of " << of.identity.format
       << ", every one of them: exact counts\n"
       << "method   "
-      << (of.census.traced ? "rays; " + std::to_string(of.census.inferred) + " of " +
-                                 rounded(of.outcomes(), 3) + " pairs of fault and image inferred again"
-                           : "every fault inferred again (" + of.census.why_not_traced + ")")
+      << (of.census.traced
+              ? join(of.census.methods(), " and ") + "; " + std::to_string(of.census.inferred) + " of " +
+                    rounded(of.outcomes(), 3) + " pairs of fault and image inferred again"
+              : "faults inferred again one by one (" + of.census.why_not_traced + ")")
       << '\n'
       << "time     " << rounded(of.seconds, 3) << " s, "
       << rounded(static_cast<double>(of.faults()) / of.seconds, 3) << " faults/s, "
@@ -142,7 +143,7 @@ void print_json(std::ostream& out, const Outline& of, const std::vector<Section>
        {"format", dumped(of.identity.format)},
        {"correct", dumped(of.identity.correct)},
        {"faults", dumped(of.faults())},
-       {"method", dumped(of.census.traced ? "rays" : "inference")},
+       {"method", dumped(join(of.census.methods(), ", "))},
        {"inferred_pairs", dumped(of.census.inferred)},
        {"seconds", dumped(of.seconds)}},
       sections);
@@ -177,7 +178,7 @@ int run_census(const Arguments& arguments, const Streams& streams) {
   }();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
   if (!census.traced && !arguments.flag("full"))
-    streams.err << "temblor: every fault was inferred again, which is slow: " << census.why_not_traced
+    streams.err << "temblor: faults were inferred again one by one, which is slow: " << census.why_not_traced
                 << '\n';
   const CensusIdentity identity{network.id(),
                                 data.id,
@@ -209,12 +210,13 @@ Subcommand census_command() {
           "For every chosen bit of every weight of the chosen layers, one at a time and over all images: "
           "predictions changed, broken, fixed and lost, and the worst margin drop with its image. The counts "
           "are those of inferring the whole set again for every fault.\n\n"
-          "Chains of dense layers with ReLU are traced: with one weight changed, everything above its unit "
-          "is "
-          "a piecewise-linear function of one number, followed once for every image and unit, and a fault is "
-          "a look-up there (docs/theory.md, section 11). Where rounding could decide, the pair of fault and "
-          "image is inferred again. Other networks are inferred again fault by fault, which takes as long as "
-          "it sounds; so does --full, for comparison.\n\n"
+          "Chains of dense layers with ReLU, and the dense layers at the end of other networks, are traced: "
+          "with one weight changed, everything above its unit is a piecewise-linear function of one number, "
+          "followed once for every image and unit, and a fault is a look-up there (docs/theory.md, section "
+          "11). Where rounding could decide, the pair of fault and image is inferred again. Faults of a "
+          "convolution are inferred from the changed channel on, for images that notice. Other layers are "
+          "inferred again fault by fault, which takes as long as it sounds; so does --full, for "
+          "comparison.\n\n"
           "Prints faults by layer and field, by bit, and the most critical bits. -o writes these and the "
           "dense arrays /faults/LAYER/{changed,broken,fixed,no_prediction,worst_drop,worst_image} [output x "
           "input x bit] (docs/census-file.md); correct = right without fault - broken + fixed. "

@@ -1,8 +1,7 @@
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <catch2/catch.hpp>
+#include <support/census.hpp>
 #include <support/evaluate.hpp>
 
 #include <temblor/base/error.hpp>
@@ -12,80 +11,6 @@ using namespace temblor;
 using namespace temblor::testing;
 
 namespace {
-
-CensusRequest everything(const StoredNetwork& stored) {
-  CensusRequest request;
-  for (int layer = 0; layer < stored.network.layers(); ++layer) request.layers.push_back(layer);
-  for (int bit = 0; bit < stored.format->bits; ++bit) request.bits.push_back(bit);
-  return request;
-}
-
-/// What a comparison saw, so that a test can demand that it saw something.
-struct Seen {
-  std::int64_t faults = 0;
-  std::int64_t changed = 0;
-  std::int64_t no_prediction = 0;
-  std::int64_t fixed = 0;
-  std::int64_t inferred = 0;
-  std::int64_t infinite = 0;
-};
-
-double largest_logit(const Network& network, const Dataset& data, const SparseDelta& delta) {
-  const auto layers = perturbed_weights(network, delta);
-  WeightView view = network.view();
-  for (std::size_t m = 0; m < view.size(); ++m) {
-    if (layers[m]) view[m] = &*layers[m];
-  }
-  return std::max(1.0, static_cast<double>(logits(network, view, data.images).cwiseAbs().maxCoeff()));
-}
-
-/// Counts of the census equal those of full inference of every fault; worst drops agree to rounding.
-void check_census(const Network& network, const Dataset& data, const Format& format, Seen& seen,
-                  bool traced = true) {
-  const StoredNetwork stored = store(network, format);
-  const Evaluator evaluator(stored.network, data);
-  const Census census = take_census(stored, data, evaluator, everything(stored));
-  INFO(network.summary() << ", " << format.name << ", " << census.why_not_traced);
-  REQUIRE(census.traced == traced);
-  seen.inferred += census.inferred;
-  Evaluator::Scratch scratch(evaluator);
-  TrialSamples samples;
-  for (const LayerCensus& layer : census.layers) {
-    const Encoded& codes = stored.codes[static_cast<std::size_t>(layer.layer)];
-    for (std::size_t f = 0; f < layer.faults(); ++f) {
-      const std::size_t index = f / census.bits.size();
-      const auto bit = static_cast<unsigned>(census.bits[f % census.bits.size()]);
-      const float after = codes.decode(index, codes.codes[index] ^ (1U << bit));
-      const SparseDelta delta{
-          {{static_cast<std::uint32_t>(layer.layer), static_cast<std::uint32_t>(index), after}}};
-      const TrialCounts full = evaluator.evaluate_full({delta}, scratch, samples);
-      CAPTURE(layer.layer, index, bit, codes.decode(index), after);
-      REQUIRE(layer.changed[f] == full.changed);
-      REQUIRE(layer.broken[f] == full.broken);
-      REQUIRE(layer.fixed[f] == full.fixed);
-      REQUIRE(layer.no_prediction[f] == full.no_prediction);
-      REQUIRE(evaluator.golden().correct - layer.broken[f] + layer.fixed[f] == full.correct);
-      ++seen.faults;
-      seen.changed += full.changed;
-      seen.no_prediction += full.no_prediction;
-      seen.fixed += full.fixed;
-      seen.infinite += std::isinf(after) || std::isnan(after) ? 1 : 0;
-      if (std::isinf(full.drop_max)) {
-        REQUIRE(layer.worst_drop[f] == full.drop_max);
-        REQUIRE(layer.worst_image[f] == full.worst_sample);
-        continue;
-      }
-      // Rounding of float32 inference, relative to the logits.
-      const double tolerance = 2e-5 * largest_logit(stored.network, data, delta);
-      REQUIRE(std::fabs(layer.worst_drop[f] - std::max(0.0, full.drop_max)) <= tolerance);
-      REQUIRE((layer.worst_drop[f] > 0) == (layer.worst_image[f] >= 0));
-      if (layer.worst_image[f] >= 0) {
-        REQUIRE(std::fabs(samples.drop[static_cast<std::size_t>(layer.worst_image[f])] -
-                          layer.worst_drop[f]) <= tolerance);
-      }
-    }
-  }
-}
 
 Network scaled(const Network& network, int layer, float factor) {
   Weights weights = network.weights(layer);
@@ -98,7 +23,7 @@ Network scaled(const Network& network, int layer, float factor) {
 TEST_CASE("census: every bit of every weight in every format, beside full inference") {
   Maker maker(51);
   const std::string archs[] = {"5-4-3", "4-6-5-4", "3-4", "4-5-4-3-5", "5-3-2"};
-  Seen seen;
+  CensusSeen seen;
   for (const Format& format : format_table()) {
     for (int round = 0; round < 10; ++round) {
       const bool whole = round % 3 == 0;
@@ -117,7 +42,7 @@ TEST_CASE("census: every bit of every weight in every format, beside full infere
 
 TEST_CASE("census: inputs that are not negative, more images than a chunk, dead units, inputs always 0") {
   Maker maker(52);
-  Seen seen;
+  CensusSeen seen;
   for (int round = 0; round < 8; ++round) {
     Network network = maker.network("6-7-6-4", "relu", true);
     Weights first = network.weights(0);
@@ -134,7 +59,7 @@ TEST_CASE("census: inputs that are not negative, more images than a chunk, dead 
 
 TEST_CASE("census: large and tiny weights, overflow above the fault and in its own sum") {
   Maker maker(53);
-  Seen seen;
+  CensusSeen seen;
   for (int round = 0; round < 30; ++round) {
     Network network = maker.network(round % 2 == 0 ? "4-5-4-3" : "3-4-3", "relu", round % 3 == 0);
     const float factors[] = {1e-3F, 4.0F, 1e8F, 3e-20F, 64.0F, 1e-38F};
@@ -147,7 +72,7 @@ TEST_CASE("census: large and tiny weights, overflow above the fault and in its o
 
 TEST_CASE("census: ties made on purpose") {
   Maker maker(54);
-  Seen seen;
+  CensusSeen seen;
   for (int round = 0; round < 12; ++round) {
     Network network = maker.network("4-5-5", "relu", false);
     Weights last = network.weights(1);
@@ -161,7 +86,7 @@ TEST_CASE("census: ties made on purpose") {
 
 TEST_CASE("census: weights that make everything above die, and exact zeros") {
   Maker maker(55);
-  Seen seen;
+  CensusSeen seen;
   for (int round = 0; round < 10; ++round) {
     Network network = maker.network("3-4-4-3", "relu", round % 2 == 0);
     Weights second = network.weights(1);
@@ -176,7 +101,7 @@ TEST_CASE("census: weights that make everything above die, and exact zeros") {
 
 TEST_CASE("census: other networks are inferred fault by fault") {
   Maker maker(56);
-  Seen seen;
+  CensusSeen seen;
   check_census(maker.network("3-4-3", "tanh", true), maker.data(30, 3, 3, 0.3), find_format("int8"), seen,
                false);
   check_census(maker.network("3-4-3", "sigmoid", false), maker.data(30, 3, 3, 0.3), find_format("fp16"), seen,
@@ -190,7 +115,7 @@ TEST_CASE("census: chosen layers and bits are those of the whole census") {
   const Dataset data = maker.data(70, 4, 3, 0.4);
   const StoredNetwork stored = store(network, find_format("fp32"));
   const Evaluator evaluator(stored.network, data);
-  const Census whole = take_census(stored, data, evaluator, everything(stored));
+  const Census whole = take_census(stored, data, evaluator, every_fault(stored));
   CensusRequest request;
   request.layers = {1};
   request.bits = {3, 30, 31};
@@ -215,7 +140,7 @@ TEST_CASE("census: a stop is an interrupted error") {
   const StoredNetwork stored = store(network, find_format("int8"));
   const Evaluator evaluator(stored.network, data);
   for (const bool trace : {true, false}) {
-    CensusRequest request = everything(stored);
+    CensusRequest request = every_fault(stored);
     request.trace = trace;
     request.progress = [](double) { return false; };
     try {

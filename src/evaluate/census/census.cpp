@@ -1,3 +1,5 @@
+#include "conv.hpp"
+#include "dense_end.hpp"
 #include "unit.hpp"
 
 #include <algorithm>
@@ -14,6 +16,13 @@
 namespace temblor {
 namespace {
 
+using census::block_size;
+using census::ConvCensus;
+using census::ConvTables;
+using census::DenseEnd;
+using census::end_data;
+using census::image_block;
+using census::ImageBlock;
 using census::StageTables;
 using census::UnitCensus;
 
@@ -73,19 +82,25 @@ std::string why_not(const Network& network, const Chain* chain) {
   return {};
 }
 
-void trace_layers(const Evaluator::Tables& tables, const Chain& chain, const StoredNetwork& stored,
-                  const Dataset& data, const Evaluator& evaluator, const CensusRequest& request,
-                  Progress& progress, Census& result) {
-  const Baseline base{stored.network, data, evaluator.golden(), tables};
+/// One layer of a chain: stage `layer` of the chain's own weighted layers.
+struct Traced {
+  int layer;
+  const Encoded* codes;
+  LayerCensus* out;
+};
+
+/// Adds what the faults do to the images of `base`, rows `first` on of the whole set. Its tables hold the
+/// packed layers.
+void trace_layers(const Baseline& base, const Chain& chain, const std::vector<Traced>& layers, Index first,
+                  const CensusRequest& request, Progress& progress, Census& result) {
   tbb::enumerable_thread_specific<UnitCensus> workers([&] { return UnitCensus(base, chain); });
-  for (std::size_t i = 0; i < request.layers.size(); ++i) {
-    const int layer = request.layers[i];
-    const int node = stored.network.node_of(layer);
+  for (const Traced& layer : layers) {
+    const int node = base.network.node_of(layer.layer);
     std::size_t stage = 0;
     while (chain.stages[stage].node != node) ++stage;
-    const StageTables shared(base, chain, stage, stored.codes[static_cast<std::size_t>(layer)], request.bits);
-    LayerCensus& out = result.layers[i];
-    const auto work = static_cast<std::int64_t>(out.inputs);
+    const StageTables shared(base, chain, stage, *layer.codes, request.bits, first);
+    LayerCensus& out = *layer.out;
+    const auto work = static_cast<std::int64_t>(out.inputs * base.data.size());
     tbb::parallel_for(Index{0}, out.outputs, [&](Index unit) {
       if (progress.stopped()) return;
       UnitCensus& worker = workers.local();
@@ -97,8 +112,24 @@ void trace_layers(const Evaluator::Tables& tables, const Chain& chain, const Sto
   for (const UnitCensus& worker : workers) result.inferred += worker.inferred();
 }
 
-void infer_layers(const StoredNetwork& stored, const Evaluator& evaluator, const CensusRequest& request,
-                  Progress& progress, Census& result) {
+void infer_channels(const ImageBlock& block, const StoredNetwork& stored,
+                    const std::vector<PackedDense>& packed, const CensusRequest& request, Progress& progress,
+                    LayerCensus& out, Census& result) {
+  const ConvTables shared(stored.network, out.layer, stored.codes[static_cast<std::size_t>(out.layer)],
+                          request.bits, packed);
+  tbb::enumerable_thread_specific<ConvCensus> workers([&] { return ConvCensus(shared); });
+  tbb::parallel_for(Index{0}, out.outputs * out.inputs, [&](Index weight) {
+    if (progress.stopped()) return;
+    workers.local().run(block, weight, out, [&] { return progress.stopped(); });
+    progress.add(block.size());
+  });
+  if (progress.stopped()) interrupted();
+  for (const ConvCensus& worker : workers) result.inferred += worker.inferred();
+}
+
+/// Adds what each fault of a layer does to the evaluator's images, rows `first` on of the whole set.
+void infer_layer(const StoredNetwork& stored, const Evaluator& evaluator, Index first,
+                 const CensusRequest& request, Progress& progress, LayerCensus& out, Census& result) {
   struct Worker {
     explicit Worker(const Evaluator& of) : scratch(of) {}
     Evaluator::Scratch scratch;
@@ -106,38 +137,118 @@ void infer_layers(const StoredNetwork& stored, const Evaluator& evaluator, const
   };
   tbb::enumerable_thread_specific<Worker> workers([&] { return Worker(evaluator); });
   const std::size_t bits = request.bits.size();
-  for (std::size_t i = 0; i < request.layers.size(); ++i) {
-    LayerCensus& out = result.layers[i];
-    const auto layer = static_cast<std::uint32_t>(request.layers[i]);
-    const Encoded& codes = stored.codes[layer];
-    tbb::parallel_for(Index{0}, out.outputs * out.inputs, [&](Index weight) {
-      Worker& worker = workers.local();
-      const auto index = static_cast<std::size_t>(weight);
-      for (std::size_t b = 0; b < bits && !progress.stopped(); ++b) {
-        const std::uint32_t code = codes.codes[index] ^ (1U << static_cast<unsigned>(request.bits[b]));
-        const float after = codes.decode(index, code);
-        const Perturbation fault{SparseDelta{{{layer, static_cast<std::uint32_t>(index), after}}}};
-        const TrialCounts counts = request.trace
-                                       ? evaluator.evaluate(fault, worker.scratch, worker.samples)
-                                       : evaluator.evaluate_full(fault, worker.scratch, worker.samples);
-        const std::size_t f = index * bits + b;
-        out.changed[f] = static_cast<std::int32_t>(counts.changed);
-        out.broken[f] = static_cast<std::int32_t>(counts.broken);
-        out.fixed[f] = static_cast<std::int32_t>(counts.fixed);
-        out.no_prediction[f] = static_cast<std::int32_t>(counts.no_prediction);
-        if (counts.drop_max > 0) {
-          out.worst_drop[f] = counts.drop_max;
-          out.worst_image[f] = static_cast<std::int32_t>(counts.worst_sample);
-        }
+  const auto layer = static_cast<std::uint32_t>(out.layer);
+  const Encoded& codes = stored.codes[layer];
+  const auto images = static_cast<std::int64_t>(evaluator.golden().prediction.size());
+  tbb::parallel_for(Index{0}, out.outputs * out.inputs, [&](Index weight) {
+    Worker& worker = workers.local();
+    const auto index = static_cast<std::size_t>(weight);
+    for (std::size_t b = 0; b < bits && !progress.stopped(); ++b) {
+      const std::uint32_t code = codes.codes[index] ^ (1U << static_cast<unsigned>(request.bits[b]));
+      const float after = codes.decode(index, code);
+      const Perturbation fault{SparseDelta{{{layer, static_cast<std::uint32_t>(index), after}}}};
+      const TrialCounts counts = request.trace
+                                     ? evaluator.evaluate(fault, worker.scratch, worker.samples)
+                                     : evaluator.evaluate_full(fault, worker.scratch, worker.samples);
+      const std::size_t f = index * bits + b;
+      out.changed[f] += static_cast<std::int32_t>(counts.changed);
+      out.broken[f] += static_cast<std::int32_t>(counts.broken);
+      out.fixed[f] += static_cast<std::int32_t>(counts.fixed);
+      out.no_prediction[f] += static_cast<std::int32_t>(counts.no_prediction);
+      if (counts.drop_max > out.worst_drop[f]) {
+        out.worst_drop[f] = counts.drop_max;
+        out.worst_image[f] = static_cast<std::int32_t>(first + counts.worst_sample);
       }
-      progress.add(1);
-    });
-    if (progress.stopped()) interrupted();
-    result.inferred += static_cast<std::int64_t>(out.faults()) * evaluator.golden().logits().rows();
+    }
+    progress.add(images);
+  });
+  if (progress.stopped()) interrupted();
+  result.inferred += static_cast<std::int64_t>(out.faults()) * images;
+}
+
+/// The layers of the request that the dense end has.
+std::vector<Traced> traced_layers(const DenseEnd& end, const StoredNetwork& stored, Census& result) {
+  std::vector<Traced> layers;
+  for (LayerCensus& out : result.layers) {
+    if (out.method == CensusMethod::rays)
+      layers.push_back(
+          {out.layer - end.first_layer, &stored.codes[static_cast<std::size_t>(out.layer)], &out});
+  }
+  return layers;
+}
+
+/// Which method each layer takes. The dense end serves where it is given.
+void choose_methods(const Network& network, const DenseEnd* end, Census& result) {
+  for (LayerCensus& out : result.layers) {
+    const Network::Node& node = network.nodes()[static_cast<std::size_t>(network.node_of(out.layer))];
+    const bool dense = node.layer->kind() == "dense";
+    if (end != nullptr && out.layer >= end->first_layer) {
+      out.method = CensusMethod::rays;
+    } else if (node.layer->kind() == "conv2d") {
+      out.method = CensusMethod::channels;
+    } else {
+      out.method = CensusMethod::inference;
+      if (result.why_not_traced.empty())
+        result.why_not_traced = std::string(node.layer->kind()) + " layer " + network.layer_name(out.layer) +
+                                (dense ? " is no part of a chain of dense layers with ReLU at the end"
+                                       : " is neither dense nor a convolution");
+    }
+  }
+}
+
+/// A network that is no chain: block by block of images.
+void take_blocks(const StoredNetwork& stored, const Dataset& data, const DenseEnd* end,
+                 const CensusRequest& request, Progress& progress, Census& result) {
+  const std::vector<PackedDense> packed = pack_dense(stored.network, stored.network.view());
+  const Index most = request.block > 0 ? request.block : block_size(stored.network);
+  for (Index first = 0; first < data.size(); first += most) {
+    const Index count = std::min(most, data.size() - first);
+    const ImageBlock block = image_block(stored.network, data, first, count);
+    if (block.finite) {
+      for (LayerCensus& out : result.layers) {
+        if (out.method == CensusMethod::channels)
+          infer_channels(block, stored, packed, request, progress, out, result);
+      }
+    }
+    std::vector<Traced> layers;
+    if (end != nullptr) layers = traced_layers(*end, stored, result);
+    bool traced = layers.empty();
+    if (block.finite && !layers.empty()) {
+      const Dataset above = end_data(block.golden.of(end->source, block.data.images), block.data.labels,
+                                     stored.network.classes());
+      const Evaluator evaluator(end->network, above);
+      const auto chain = make_chain(end->network, above, evaluator.golden());
+      traced = chain != nullptr;
+      Evaluator::Tables tables;
+      tables.packed = pack_dense(end->network, end->network.view());
+      if (traced)
+        trace_layers({end->network, above, evaluator.golden(), tables}, *chain, layers, first, request,
+                     progress, result);
+    }
+    if (block.finite && traced) continue;
+    const Evaluator evaluator(stored.network, block.data);
+    for (LayerCensus& out : result.layers) {
+      const bool done = out.method == CensusMethod::channels ? block.finite : traced;
+      if (out.method == CensusMethod::inference || done) continue;
+      infer_layer(stored, evaluator, first, request, progress, out, result);
+      if (result.why_not_traced.empty())
+        result.why_not_traced = "some values without fault are infinite, or close to it";
+    }
   }
 }
 
 }  // namespace
+
+std::vector<std::string> Census::methods() const {
+  std::vector<std::string> names;
+  for (const auto& [method, name] : {std::pair{CensusMethod::rays, "rays"},
+                                     {CensusMethod::channels, "channels"},
+                                     {CensusMethod::inference, "inference"}}) {
+    const auto takes = [m = method](const LayerCensus& layer) { return layer.method == m; };
+    if (std::any_of(layers.begin(), layers.end(), takes)) names.emplace_back(name);
+  }
+  return names;
+}
 
 Census take_census(const StoredNetwork& stored, const Dataset& data, const Evaluator& evaluator,
                    const CensusRequest& request) {
@@ -149,22 +260,34 @@ Census take_census(const StoredNetwork& stored, const Dataset& data, const Evalu
     result.layers.push_back(empty_layer(stored.network, layer, request.bits.size()));
     weights += result.layers.back().outputs * result.layers.back().inputs;
   }
-  Progress progress(request, weights);
+  Progress progress(request, weights * data.size());
   std::unique_ptr<const Chain> chain;
+  std::string why = "not asked for";
   if (request.trace) {
     chain = make_chain(stored.network, data, evaluator.golden());
-    result.why_not_traced = why_not(stored.network, chain.get());
-  } else {
-    result.why_not_traced = "not asked for";
+    why = why_not(stored.network, chain.get());
   }
-  result.traced = result.why_not_traced.empty();
-  if (result.traced) {
+  if (why.empty()) {
     Evaluator::Tables tables;
     tables.packed = pack_dense(stored.network, stored.network.view());
-    trace_layers(tables, *chain, stored, data, evaluator, request, progress, result);
+    std::vector<Traced> layers;
+    for (LayerCensus& out : result.layers)
+      layers.push_back({out.layer, &stored.codes[static_cast<std::size_t>(out.layer)], &out});
+    trace_layers({stored.network, data, evaluator.golden(), tables}, *chain, layers, 0, request, progress,
+                 result);
+  } else if (request.trace) {
+    const auto end = census::dense_end(stored.network);
+    choose_methods(stored.network, end.get(), result);
+    take_blocks(stored, data, end.get(), request, progress, result);
   } else {
-    infer_layers(stored, evaluator, request, progress, result);
+    for (LayerCensus& out : result.layers) out.method = CensusMethod::inference;
+    result.why_not_traced = why;
   }
+  for (LayerCensus& out : result.layers) {
+    if (out.method == CensusMethod::inference)
+      infer_layer(stored, evaluator, 0, request, progress, out, result);
+  }
+  result.traced = result.why_not_traced.empty();
   return result;
 }
 

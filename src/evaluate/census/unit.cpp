@@ -26,12 +26,13 @@ constexpr std::size_t most_pairs = std::size_t{1} << 20U;
 }  // namespace
 
 StageTables::StageTables(const Baseline& baseline, const Chain& layers, std::size_t index,
-                         const Encoded& stored, std::vector<int> chosen)
+                         const Encoded& stored, std::vector<int> chosen, Index first)
     : base(baseline),
       chain(&layers),
       stage(index),
       codes(&stored),
       bits(std::move(chosen)),
+      first_image(first),
       tracer(baseline.network, baseline.data, baseline.golden, layers, index) {
   const Matrix& input = layers.stages[index].input;
   const Index images = input.cols();
@@ -211,10 +212,11 @@ void UnitCensus::count_image(Index input, Index image) {
 void UnitCensus::drop(std::uint32_t fault, std::int32_t image, double value) {
   const std::size_t f = base_fault_ + fault;
   double& best = out_->worst_drop[f];
-  std::int32_t& row = out_->worst_image[f];
-  if (value > best || (value == best && value > 0 && image < row)) {
+  std::int32_t& worst = out_->worst_image[f];
+  const std::int32_t row = static_cast<std::int32_t>(tables_->first_image) + image;
+  if (value > best || (value == best && value > 0 && row < worst)) {
     best = value;
-    row = image;
+    worst = row;
   }
 }
 

@@ -15,13 +15,14 @@ namespace temblor::census {
 /// What all units of one stage share.
 struct StageTables {
   StageTables(const Baseline& baseline, const Chain& layers, std::size_t index, const Encoded& stored,
-              std::vector<int> chosen);
+              std::vector<int> chosen, Index first);
 
   Baseline base;
   const Chain* chain;
   std::size_t stage;
   const Encoded* codes;
   std::vector<int> bits;
+  Index first_image;  ///< row in the whole set of the first image
   RayTracer tracer;
   Index stride;                     ///< images, padded to whole chunks
   std::vector<float> inputs;        ///< [inputs x stride], 0 in the padding
