@@ -30,8 +30,8 @@ namespace {
 const std::string filetype = "temblor-network";
 constexpr std::int32_t major_version = 1;
 constexpr std::int32_t minor_version = 2;
-constexpr std::int64_t most_values = std::int64_t{1} << 28;  // of one image: far beyond any picture
-constexpr std::size_t most_layers = 100000;
+constexpr std::int64_t most_values = std::int64_t{1} << 26;  // of one image: far beyond any picture
+constexpr std::size_t most_layers = 20000;
 
 Shape read_shape(const hdf5::File& file) {
   const std::string cure = "store the sizes of one image, as in [784] or [1, 28, 28]";
@@ -191,8 +191,8 @@ void read_layer(const hdf5::Group& group, int index, Network& network) {
 void write_options(const hdf5::Group& group, const Layer& layer) {
   const auto& known = find_layer(layer.kind()).options;
   for (const auto& [name, values] : layer.options()) {
-    const auto option =
-        std::find_if(known.begin(), known.end(), [&](const LayerOption& o) { return o.name == name; });
+    const auto option = std::find_if(known.begin(), known.end(),
+                                     [&key = name](const LayerOption& o) { return o.name == key; });
     if (option->whole) {
       const std::vector<std::int64_t> whole(values.begin(), values.end());
       group.set<std::int64_t>(name, whole);

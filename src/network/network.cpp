@@ -48,6 +48,23 @@ void check_scaling(const InputScaling& scaling, const Shape& input) {
   }
 }
 
+/// Of one image, in any layer and in all of them: far beyond any picture. A few bytes of a file must not ask
+/// for gigabytes.
+constexpr Index most_values = Index{1} << 26U;
+constexpr Index most_in_all = Index{1} << 28U;
+
+/// Number of values of an image of this shape; bad-input error above `most_values`.
+Index values_of(const Shape& shape, const std::string& what) {
+  Index values = 1;
+  for (const Index dim : shape.dims) {
+    if (dim > most_values / std::max<Index>(values, 1)) {
+      input_error(what + " is " + shape.text(), "above 2^26 values an image", "correct its sizes");
+    }
+    values *= dim;
+  }
+  return values;
+}
+
 template <class Values>
 void digest(Sha256& sha, const Values& values) {
   sha.add(std::as_bytes(std::span(values.data(), static_cast<std::size_t>(values.size()))));
@@ -64,6 +81,7 @@ Network::Network(Shape input, InputScaling scaling) : input_(std::move(input)), 
       std::any_of(input_.dims.begin(), input_.dims.end(), [](Index dim) { return dim < 1; })) {
     input_error("input shape '" + input_.text() + "'", "not a shape", "give one to three positive sizes");
   }
+  values_of(input_, "input shape");
   check_scaling(scaling_, input_);
 }
 
@@ -88,6 +106,11 @@ int Network::add(std::shared_ptr<const Layer> layer, Weights weights, std::vecto
   try {
     if (auto placed = layer->placed(shapes)) layer = std::move(placed);
     shape = layer->output_shape(shapes, weighted ? &weights : nullptr);
+    Index values = values_of(shape, "its output");
+    for (const Node& node : nodes_) values += node.shape.size();
+    if (values > most_in_all)
+      input_error("all layers so far have " + std::to_string(values) + " values an image", "above 2^28",
+                  "make the network smaller");
     if (weighted) {
       refuse_non_finite(weights.weight, "weight");
       refuse_non_finite(weights.bias, "bias");

@@ -39,6 +39,20 @@ TEST_CASE("network: scaling that cannot be is refused") {
   CHECK_THAT(refusal([] { Network({{3, 2, 2}}, {1, {1, 2}, {3}}); }), Catch::Contains("one a channel"));
 }
 
+TEST_CASE("network: sizes that no picture has are refused before memory is taken for them") {
+  CHECK_THAT(refusal([] { Network({{1 << 14, 1 << 14}}, {}); }), Catch::Contains("2^26"));
+  Network network({{1, 1, 1}}, {});
+  CHECK_THAT(
+      refusal([&] {
+        const Weights one{Matrix::Ones(1, 1), {}};
+        network.add(make_layer("conv2d", {{"kernel", {1, 1}}, {"padding", {1e7, 1e7, 1e7, 1e7}}}), one);
+      }),
+      Catch::Contains("2^26"));
+  Network long_one({{1 << 25}}, {});
+  for (int i = 0; i < 8; ++i) long_one.add(make_layer("relu"));
+  CHECK_THAT(refusal([&] { long_one.add(make_layer("relu")); }), Catch::Contains("2^28"));
+}
+
 TEST_CASE("data: scaling of as many means as parts, but of other parts than deviations") {
   const InputScaling uneven{1, {1, 2}, {1, 2, 3, 4}};
   CHECK_THAT(refusal([&] { load_dataset({"synthetic:classes=2,features=8,n=10,seed=1"}, uneven); }),

@@ -2,6 +2,7 @@
 
 #include "options.hpp"
 
+#include <cstdint>
 #include <utility>
 
 namespace temblor {
@@ -9,7 +10,7 @@ namespace temblor {
 /// Where each output of a layer comes from: an index into the input, or -1 for the constant.
 struct GatherPlan {
   Shape shape;
-  std::vector<Index> source;
+  std::vector<std::int32_t> source;
 };
 
 /// A layer whose outputs are inputs in another order, some of them left out, or a constant.
@@ -68,7 +69,7 @@ class Gather final : public Layer {
     auto* to = out.data();
     for (Index n = 0; n < in.rows(); ++n) {
       const auto* from = in.data() + n * in.cols();
-      for (const Index source : source_) *to++ = source < 0 ? constant : from[source];
+      for (const std::int32_t source : source_) *to++ = source < 0 ? constant : from[source];
     }
   }
 
@@ -77,7 +78,7 @@ class Gather final : public Layer {
     const auto* from = above.data();
     for (Index n = 0; n < above.rows(); ++n) {
       auto* to = below.data() + n * below.cols();
-      for (const Index source : source_) {
+      for (const std::int32_t source : source_) {
         if (source >= 0) to[source] += *from;
         ++from;
       }
@@ -88,7 +89,7 @@ class Gather final : public Layer {
   LayerOptions options_;
   Plan plan_;
   float constant_;
-  std::vector<Index> source_;
+  std::vector<std::int32_t> source_;
 };
 
 /// Calls visit(indices) for every place of a shape, the last dimension fastest.
@@ -103,11 +104,11 @@ void each_place(const std::vector<Index>& dims, const Visit& visit) {
   }
 }
 
-/// Index of a place among the values of a shape.
-inline Index place_index(const std::vector<Index>& dims, const std::vector<Index>& at) {
+/// Index of a place among the values of a shape; images have far fewer than 2^31 (Network).
+inline std::int32_t place_index(const std::vector<Index>& dims, const std::vector<Index>& at) {
   Index index = 0;
   for (std::size_t d = 0; d < dims.size(); ++d) index = index * dims[d] + at[d];
-  return index;
+  return static_cast<std::int32_t>(index);
 }
 
 /// One value a dimension, or a bad-input error naming the option.

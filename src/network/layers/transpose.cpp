@@ -15,6 +15,7 @@ GatherPlan plan_transpose(const LayerOptions& options, const Shape& input) {
                   "list each dimension once, from 0");
     plan.shape.dims.push_back(input.dims[static_cast<std::size_t>(order[static_cast<std::size_t>(d)])]);
   }
+  plan.source.reserve(static_cast<std::size_t>(plan.shape.size()));
   each_place(plan.shape.dims, [&](const std::vector<Index>& at) {
     std::vector<Index> from(at.size());
     for (std::size_t d = 0; d < at.size(); ++d) from[static_cast<std::size_t>(order[d])] = at[d];
