@@ -127,4 +127,18 @@ void NormAdversary::worst(const MatrixD& a, const MatrixD& z, const Interval* in
   }
 }
 
+void budget_losses(const Moves& moves, int layer, const MatrixD& a, const MatrixD& largest, bool signs,
+                   const std::vector<Index>& at, std::vector<Largest>& losses) {
+  const Allowance allowance = moves.allowance(layer);
+  if (!allowance) return;
+  std::vector<std::vector<Index>> orders(static_cast<std::size_t>(largest.rows()));
+  for (Index row = 0; row < a.rows(); ++row) {
+    const auto i = static_cast<std::size_t>(row);
+    const Index n = at[i];
+    auto& order = orders[static_cast<std::size_t>(n)];
+    if (order.empty()) order = descending(largest.row(n).transpose());
+    losses[i].add_products(a.row(row).transpose(), allowance, largest.row(n).transpose(), order, signs);
+  }
+}
+
 }  // namespace temblor

@@ -109,16 +109,7 @@ void Backward::add_losses(const MatrixD& a, std::size_t m, const MatrixD& larges
                           Forms& forms) const {
   if (moves_.budget.zero()) return;
   forms.losses.resize(static_cast<std::size_t>(a.rows()), Largest(moves_.budget.count));
-  const Allowance allowance = moves_.allowance(static_cast<int>(m));
-  if (!allowance) return;
-  std::vector<std::vector<Index>> orders(static_cast<std::size_t>(largest.rows()));
-  for (Index row = 0; row < a.rows(); ++row) {
-    const auto i = static_cast<std::size_t>(row);
-    const Index n = forms.at[i];
-    auto& order = orders[static_cast<std::size_t>(n)];
-    if (order.empty()) order = descending(largest.row(n).transpose());
-    forms.losses[i].add_products(a.row(row).transpose(), allowance, largest.row(n).transpose(), order, signs);
-  }
+  budget_losses(moves_, static_cast<int>(m), a, largest, signs, forms.at, forms.losses);
 }
 
 Forms Backward::unit_forms(std::size_t m, const std::vector<UnitRow>& rows, const Cases& cases) const {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include <tbb/parallel_for.h>
 
@@ -11,10 +12,21 @@
 namespace temblor {
 namespace {
 
-void widen(Interval& interval, double by) {
-  if (by == 0) return;
-  interval.lower.array() -= by;
-  interval.upper.array() += by;
+// [images x units], or empty where the layer does not round.
+MatrixD float32_rounding(const Network::Node& node, std::span<const Interval* const> in) {
+  const double absolute = node.layer->float_error();
+  const double relative = node.weights < 0 ? node.layer->float_relative() : 0.0;
+  if (absolute == 0 && relative == 0) return {};
+  const Index images = in.front()->lower.rows();
+  MatrixD error = MatrixD::Constant(images, node.shape.size(), absolute);
+  if (relative == 0) return error;
+  std::vector<MatrixD> sizes;
+  for (const Interval* input : in) sizes.push_back(magnitude(*input));
+  const MatrixD size = node.layer->affine() ? affine_size(*node.layer, sizes) : sizes.front();
+  // A product may lie below the normal range.
+  error += (relative * (1 + 0x1p-50)) * size;
+  error.array() += 0x1p-149;
+  return error;
 }
 
 }  // namespace
@@ -28,6 +40,7 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
   nominal_.resize(nodes);
   moved_.resize(nodes);
   reach_.resize(nodes);
+  rounding_.resize(nodes);
   touched_.assign(nodes, false);
   std::vector<const Interval*> nominal_in, moved_in;
   for (std::size_t k = 0; k < nodes; ++k) {
@@ -48,8 +61,9 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
     }
     const bool moving = weights != nullptr && problem.moves.touch(node.weights);
     node.layer->interval(nominal_in, weights, nullptr, nominal_[k]);
-    const double rounding = problem.float32 ? node.layer->float_error() : 0.0;
-    touched_[k] = inputs_touched || radius != nullptr || moving || rounding > 0;
+    MatrixD& rounding = rounding_[k];
+    if (problem.float32) rounding = float32_rounding(node, moved_in);
+    touched_[k] = inputs_touched || radius != nullptr || moving || rounding.size() > 0;
     if (!touched_[k]) continue;
     MatrixD& reach = reach_[k];
     if (!inputs_touched && radius != nullptr && node.inputs.size() == 1 &&
@@ -64,7 +78,11 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
     } else {
       node.layer->interval(moved_in, weights, radius, moved_[k]);
     }
-    widen(moved_[k], rounding);
+    if (rounding.size() > 0) {
+      const MatrixD by = rounding + magnitude(moved_[k]) * 0x1p-52;
+      moved_[k].lower -= by;
+      moved_[k].upper += by;
+    }
     if (!moving) continue;
     const MatrixD size = magnitude(*moved_in.front());
     const VectorD ball = ball_reach(problem.moves, node.weights, size);
@@ -85,6 +103,16 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
 
 MatrixD magnitude(const Interval& interval) {
   return interval.lower.cwiseAbs().cwiseMax(interval.upper.cwiseAbs());
+}
+
+MatrixD affine_size(const Layer& layer, const std::vector<MatrixD>& sizes) {
+  std::vector<Interval> boxes;
+  std::vector<const Interval*> in;
+  for (const MatrixD& size : sizes) boxes.push_back({-size, size});
+  for (const Interval& box : boxes) in.push_back(&box);
+  Interval out;
+  layer.interval(in, nullptr, nullptr, out);
+  return magnitude(out);
 }
 
 Index bound_block(const Network& network) {
@@ -179,9 +207,11 @@ BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
   if (!context.arithmetic) return values;
 
   const auto [rounded, grown] = float32_boxes(network, context.set);
-  const MatrixD drop =
-      limits({network, context.data, grown, true, false, moves_in_float32(moves, network)}, make);
-  const MatrixD rise = limits({network, context.data, rounded, true, true}, make);
+  const std::vector<std::optional<Radius>> none(rounded.size());
+  const MatrixD drop = limits(
+      {network, context.data, grown, true, false, moves_in_float32(moves, network), &context.set.radius},
+      make);
+  const MatrixD rise = limits({network, context.data, rounded, true, true, {}, &none}, make);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
   values.arithmetic = values.arithmetic.unaryExpr(&no_number_is_infinite).eval();

@@ -16,9 +16,8 @@ MatrixD merged_rows(const BoxProblem& problem, Index first, Index count) {
   return interval_drops(problem, Enclosures(problem, first, count, last), first, count);
 }
 
-MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
+MatrixD logit_differences(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count) {
   const int nodes = static_cast<int>(problem.network.nodes().size());
-  const Enclosures enclosures(problem, first, count, nodes);
   const auto& before = enclosures.nominal(nodes - 1);
   const auto& after = enclosures.moved(nodes - 1);
   MatrixD value(count, problem.network.classes());
@@ -33,6 +32,15 @@ MatrixD logit_differences(const BoxProblem& problem, Index first, Index count) {
     }
   }
   return value;
+}
+
+bool ends_dense(const Network& network) {
+  return network.nodes().back().layer->kind() == "dense";
+}
+
+MatrixD from_logits(const BoxProblem& problem, Index first, Index count) {
+  const int nodes = static_cast<int>(problem.network.nodes().size());
+  return logit_differences(problem, Enclosures(problem, first, count, nodes), first, count);
 }
 
 MatrixD unperturbed_margins(const BoxProblem& problem, Index first, Index count) {
@@ -86,9 +94,13 @@ MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, 
   return value;
 }
 
+MatrixD enclosed_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count) {
+  return ends_dense(problem.network) ? interval_drops(problem, enclosures, first, count)
+                                     : logit_differences(problem, enclosures, first, count);
+}
+
 BoundValues interval_bound(const BoundContext& context) {
-  const bool dense = context.network.nodes().back().layer->kind() == "dense";
-  return box_bound(context, dense ? merged_rows : logit_differences);
+  return box_bound(context, ends_dense(context.network) ? merged_rows : from_logits);
 }
 
 }  // namespace temblor

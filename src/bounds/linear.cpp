@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <temblor/bounds/backward.hpp>
+#include <temblor/bounds/graph_backward.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/pairs.hpp>
@@ -38,11 +39,45 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden
   return value;
 }
 
+MatrixD graph_drops(const BoxProblem& problem, const GraphBackward& backward, std::optional<double> work,
+                    Index first, Index count) {
+  const int nodes = static_cast<int>(problem.network.nodes().size());
+  const Enclosures enclosures(problem, first, count, nodes);
+  MatrixD value = enclosed_drops(problem, enclosures, first, count);
+  const MatrixD before = margins_before(problem, enclosures, first, count);
+  GraphCases cases = backward.cases(enclosures);
+  const PairRows rows = pair_rows(problem, first, 0, count);
+  const auto lower = [&] {
+    take_smaller_drops(rows, before, backward.minimum(nodes - 1, rows.logits, rows.at, cases), value);
+  };
+  lower();
+  if (!work) return value;
+  backward.tighten(cases, *work);
+  lower();
+  return value;
+}
+
+bool dense_chain(const Network& network) {
+  for (const auto& node : network.nodes())
+    if (node.layer->elementwise() && node.layer->kind() != "relu") return false;
+  return refuses_chain(network).empty();
+}
+
 BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
-  return box_bound(context, BoundMaker([hidden](const BoxProblem& problem) -> BlockBound {
-                     return [hidden, backward = std::make_shared<const Backward>(problem)](
+  if (dense_chain(context.network)) {
+    return box_bound(context, BoundMaker([hidden](const BoxProblem& problem) -> BlockBound {
+                       return [hidden, backward = std::make_shared<const Backward>(problem)](
+                                  const BoxProblem& own, Index first, Index count) {
+                         return linear_drops(own, *backward, hidden, first, count);
+                       };
+                     }));
+  }
+  std::optional<double> work;
+  if (hidden == Hidden::backward) work = context.params.real("work");
+  return box_bound(context, BoundMaker([work](const BoxProblem& problem) -> BlockBound {
+                     return [work, backward = std::make_shared<const GraphBackward>(problem)](
                                 const BoxProblem& own, Index first, Index count) {
-                       return linear_drops(own, *backward, hidden, first, count);
+                       return graph_drops(own, *backward, work, first, count);
                      };
                    }));
 }
@@ -60,7 +95,20 @@ BoundValues linear_bound(const BoundContext& context) {
   return with_hidden(context, Hidden::backward);
 }
 
+std::vector<ParamSpec> linear_params() {
+  return {
+      {"work", ParamType::real, "1e9",
+       "beyond dense chains: multiplications and additions an image that the hidden limits of one layer may "
+       "cost; a layer that costs more keeps those of interval",
+       "", 0, 1e18}};
+}
+
 std::string refuses_linear(const Network& network, const ThreatSet& set) {
+  const auto why = refuses_set(network, set);
+  return why.empty() ? refuses_graph(network) : why;
+}
+
+std::string refuses_linear_chain(const Network& network, const ThreatSet& set) {
   if (auto why = refuses_set(network, set); !why.empty()) return why;
   if (auto why = refuses_chain(network); !why.empty()) return why;
   for (const auto& node : network.nodes()) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <temblor/bounds/pairs.hpp>
 #include <temblor/network/affine_interval.hpp>
@@ -28,6 +29,19 @@ PairRows pair_rows(const BoxProblem& problem, Index first, Index begin, Index co
 
 MatrixD margins_before(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count) {
   const auto& node = problem.network.nodes().back();
+  if (node.layer->kind() != "dense") {
+    const Interval& logits = enclosures.nominal(static_cast<int>(problem.network.nodes().size()) - 1);
+    MatrixD before(count, problem.network.classes());
+    for (Index n = 0; n < count; ++n) {
+      const Index y = problem.data.labels[static_cast<std::size_t>(first + n)];
+      for (Index j = 0; j < before.cols(); ++j) {
+        const double margin =
+            problem.rise ? logits.upper(n, j) - logits.lower(n, y) : logits.upper(n, y) - logits.lower(n, j);
+        before(n, j) = margin + 0x1p-52 * std::abs(margin);
+      }
+    }
+    return before;
+  }
   const Interval& inputs = enclosures.nominal(node.inputs.front());
   const auto by_label = rows_by_label(problem.data, first, count);
   MatrixD before(count, problem.network.classes());

@@ -21,34 +21,43 @@ constexpr const char* kSound =
 
 std::vector<BoundEntry> make_table() {
   std::vector<BoundEntry> table{
-      {"norm-product", "products of matrix norms along the layers; one layer, any subset or all", kSound,
-       "Tsai, Hsu, Yu, Chen, arXiv 2103.02200, Theorems 1 and 2, as corrected in theory, section 2",
+      {"norm-product",
+       "products of matrix norms along the layers; one layer, any subset or all; any graph (k-weights and "
+       "flips: "
+       "dense chains)",
+       kSound, "Tsai, Hsu, Yu, Chen, arXiv 2103.02200, Theorems 1 and 2, as corrected in theory, section 2",
        refuses_norm, norm_product},
-      {"norm-vector", "norm-product with one number a unit instead of one a layer; never looser", kSound,
+      {"norm-vector",
+       "norm-product with one number a unit instead of one a layer; never looser; same networks", kSound,
        "theory, section 2, vector form", refuses_norm, norm_vector},
-      {"interval", "interval bound propagation with weight intervals, margin row merged into the last layer",
+      {"interval",
+       "interval bound propagation with weight intervals, margin row merged into a dense last layer; any "
+       "graph",
        kSound, "theory, section 3", refuses_set, interval_bound},
       {"linear-fast",
        "backward linear relaxation, exact in the weights; hidden limits from interval propagation alone; "
-       "never "
-       "looser than interval",
+       "never looser than interval; graphs of affine layers, relu, leaky-relu, clip and max-pool",
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
        linear_fast_bound},
       {"linear",
-       "linear-fast with hidden limits by the same backward pass: tighter from three hidden layers on",
+       "linear-fast with hidden limits by the same backward pass: tighter from three hidden layers on; same "
+       "networks",
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
-       linear_bound},
+       linear_bound, linear_params()},
       {"linear-alpha",
-       "linear with the lower slopes sought for every pair and hidden limit; never looser than linear",
-       kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights", refuses_linear,
-       linear_alpha_bound, linear_alpha_params()},
+       "linear with the lower slopes sought for every pair and hidden limit; never looser than linear; "
+       "chains of "
+       "dense layers and relu",
+       kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights",
+       refuses_linear_chain, linear_alpha_bound, linear_alpha_params()},
       {"exact",
        "the worst case itself, by branch and bound on unstable units; small networks or boxes (--set "
-       "exact.nodes, exact.gap)",
+       "exact.nodes, exact.gap); chains of dense layers and relu",
        std::string(kSound) + "; met by a member of the set up to the gap where nodes suffice",
        "theory, section 4b", refuses_exact, exact_bound, exact_params()},
       {"universal",
-       "linear for each image, and a bound on the mean margin drop that one network can cause on all images",
+       "linear for each image, and a bound on the mean margin drop that one network can cause on all images; "
+       "chains of dense layers and relu",
        kSound, "theory, section 4, shared weights", refuses_universal, universal_bound},
   };
   for (const auto& entry : table) {

@@ -367,7 +367,7 @@ std::string refuses_universal(const Network& network, const ThreatSet& set) {
   ThreatSet still = set;
   still.input = 0;
   if (auto why = refuses_box(network, still); !why.empty()) return why;
-  if (auto why = refuses_linear(network, set); !why.empty()) return why;
+  if (auto why = refuses_linear_chain(network, set); !why.empty()) return why;
   if (network.classes() < 2) return "one class has no margin";
   return {};
 }

@@ -92,4 +92,10 @@ class NormAdversary : public Adversary {
   bool biases_;
 };
 
+/// Each row's losses to a change of one parameter of a layer, for coefficients a [rows x outputs] on its
+/// outputs, images or cases `at` and magnitudes abs(z) <= `largest` [cases x inputs] of its inputs: added to
+/// `losses`, one a row. `signs`: the inputs are not negative, `largest` their upper limits.
+void budget_losses(const Moves& moves, int layer, const MatrixD& a, const MatrixD& largest, bool signs,
+                   const std::vector<Index>& at, std::vector<Largest>& losses);
+
 }  // namespace temblor

@@ -16,11 +16,15 @@ struct BoxProblem {
   const Network& network;
   const Dataset& data;
   const std::vector<std::optional<Radius>>& radius;  ///< one a weighted layer; empty where untouched
-  /// The perturbed network runs in float32: activations that round get their Layer::float_error() as well.
+  /// The perturbed network runs in float32: layers without parameters that round get Layer::float_error() and
+  /// Layer::float_relative() as well.
   bool float32 = false;
   /// Bounds how much f^{yj} may rise instead of how much it may drop.
   bool rise = false;
   Moves moves{};
+  /// The part of `radius` that a set makes of parameters, which positions share; what is beyond it, float32
+  /// rounding, each position has for itself. Null: all of `radius` is the set's.
+  const std::vector<std::optional<Radius>>* shared = nullptr;
 };
 
 /// Enclosures of one block of images, node by node. Node -1 is the images.
@@ -41,6 +45,9 @@ class Enclosures {
   /// How far boxes and l2 balls (not the budget) move the outputs of a perturbed node whose inputs are not
   /// touched; empty elsewhere.
   const MatrixD& reach(int node) const { return reach_[static_cast<std::size_t>(node)]; }
+  /// What float32 arithmetic may add to or take off the outputs of a layer without parameters, [images x
+  /// units]; empty: nothing. Part of moved().
+  const MatrixD& rounding(int node) const { return rounding_[static_cast<std::size_t>(node)]; }
 
  private:
   const Interval& at(const std::vector<Interval>& nodes, int node) const {
@@ -53,11 +60,15 @@ class Enclosures {
   std::vector<Interval> nominal_;
   std::vector<Interval> moved_;
   std::vector<MatrixD> reach_;
+  std::vector<MatrixD> rounding_;
   std::vector<bool> touched_;
 };
 
 /// max(abs(lower), abs(upper)), element-wise.
 MatrixD magnitude(const Interval& interval);
+/// Upper limits on abs(A) m + abs(c) of an affine layer A z + c without parameters, [images x outputs], for
+/// magnitudes m of its inputs.
+MatrixD affine_size(const Layer& layer, const std::vector<MatrixD>& sizes);
 /// Images a block: fixed by the network alone, so that results do not depend on the threads.
 Index bound_block(const Network& network);
 /// One block's work: rows [first, first + count) of the result, [count x classes].

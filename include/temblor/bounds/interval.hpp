@@ -18,8 +18,9 @@ BoundValues interval_bound(const BoundContext& context);
 /// classes], 0 at j = y: below the truth by rounding errors of double alone.
 MatrixD exact_margins(const Network& network, const Dataset& data);
 
-/// The interval values of one block of images [count x classes], given its enclosures, for a dense last
-/// layer.
+/// The interval values of one block of images [count x classes], given the enclosures of all nodes.
+MatrixD enclosed_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);
+/// The same for a dense last layer, from the enclosures of the nodes before it.
 MatrixD interval_drops(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);
 
 }  // namespace temblor

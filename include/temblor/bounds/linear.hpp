@@ -15,10 +15,13 @@ namespace temblor {
 /// come from the same pass with c = +-e_k for every unit that interval propagation leaves unstable. Never
 /// looser than `interval`, whose value is taken where it is smaller.
 ///
-/// Scope: chains of dense layers with ReLU between them; linf, relative and box sets; inputs of any sign.
+/// Chains of dense layers with ReLU between them go through Backward; other graphs of affine layers, relu,
+/// leaky-relu, clip and max-pool through GraphBackward, which takes the best of all the places where a single
+/// node is left. Parameter `work`, for these: hidden limits of a layer that cost more stay those of interval
+/// propagation. Inputs of any sign.
 BoundValues linear_bound(const BoundContext& context);
-/// The same with hidden limits from interval propagation alone: for networks with two hidden layers the same
-/// values up to rounding, for deeper ones looser.
+/// The same with hidden limits from interval propagation alone: for dense chains with two hidden layers the
+/// same values up to rounding, for deeper ones looser.
 BoundValues linear_fast_bound(const BoundContext& context);
 /// `linear` of one block of images, [count x classes].
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count);
@@ -30,6 +33,9 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index 
 BoundValues linear_alpha_bound(const BoundContext& context);
 std::vector<ParamSpec> linear_alpha_params();
 
+std::vector<ParamSpec> linear_params();
 std::string refuses_linear(const Network& network, const ThreatSet& set);
+/// The same for what needs a chain of dense layers with ReLU between them: Backward.
+std::string refuses_linear_chain(const Network& network, const ThreatSet& set);
 
 }  // namespace temblor

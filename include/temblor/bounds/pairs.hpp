@@ -18,7 +18,8 @@ struct PairRows {
 PairRows pair_rows(const BoxProblem& problem, Index first, Index begin, Index count);
 
 /// Upper limits on the pair margins of the unperturbed network, [count x classes] (on the negated margins for
-/// a rise): a drop is this less the smallest perturbed margin. In exact arithmetic, rounded outward.
+/// a rise): a drop is this less the smallest perturbed margin. In exact arithmetic, rounded outward. The
+/// enclosures are of all nodes, or of those before a dense last layer.
 MatrixD margins_before(const BoxProblem& problem, const Enclosures& enclosures, Index first, Index count);
 
 /// Takes before - low, rounded up, into `value` [count x classes] where it is smaller; low(i) belongs to row

@@ -322,7 +322,7 @@ std::string refuses_exact(const Network& network, const ThreatSet& set) {
   ThreatSet still = set;
   still.input = 0;
   auto why = refuses_box(network, still);
-  return why.empty() ? refuses_linear(network, set) : why;
+  return why.empty() ? refuses_linear_chain(network, set) : why;
 }
 
 BoundValues exact_bound(const BoundContext& context) {
