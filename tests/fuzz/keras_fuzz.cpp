@@ -1,9 +1,9 @@
+#include "support/fuzz.hpp"
+#include "support/lines.hpp"
+
 #include <support/hdf5_text.hpp>
 
 #include <temblor/network/keras.hpp>
-
-#include "support/fuzz.hpp"
-#include "support/lines.hpp"
 
 using namespace temblor;
 using namespace temblor::fuzz;

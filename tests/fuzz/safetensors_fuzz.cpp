@@ -1,9 +1,9 @@
+#include "support/fuzz.hpp"
+#include "support/lines.hpp"
+
 #include <algorithm>
 
 #include <temblor/network/safetensors.hpp>
-
-#include "support/fuzz.hpp"
-#include "support/lines.hpp"
 
 using namespace temblor;
 using namespace temblor::fuzz;
@@ -27,8 +27,8 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   return mutate_lines(data, size, most, seed);
 }
 
-/// The first line, and the rest: behind '=', the header, whose length goes before it, and the values; else the
-/// rest is the file as it is.
+/// The first line, and the rest: behind '=', the header, whose length goes before it, and the values; else
+/// the rest is the file as it is.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Network network = architecture();
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

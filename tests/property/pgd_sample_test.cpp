@@ -120,7 +120,7 @@ TEST_CASE("the gradient by slack equals finite differences, inputs of any sign")
         pgd::SlackBlock block(network, made.data.images);
         pgd::Slack slack, grad;
         for (std::size_t k = 0; k < set.layers.size(); ++k) {
-          slack.emplace_back(3, network.units(k));
+          slack.emplace_back(3, network.numbers(k));
           for (auto& s : slack.back().reshaped<Eigen::RowMajor>())
             s = static_cast<float>(stream.uniform() - 0.5);
         }
