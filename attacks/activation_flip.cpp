@@ -50,7 +50,8 @@ class ActivationFlip final : public Attack {
   bool per_sample() const override { return true; }
 
  private:
-  /// Units of each site, under the number of the site, or of its layer (and without the image).
+  /// Units of each site, its channels as rows, under the number of the site, or of its layer (and without the
+  /// image).
   std::vector<WordGrid> grids(bool by_layer) const {
     ensure(sites_ != nullptr, "attacks on activations have a network that holds them");
     std::vector<WordGrid> grids;
@@ -58,7 +59,7 @@ class ActivationFlip final : public Attack {
       const ActivationSite& site = (*sites_)[s];
       if (by_layer && site.layer < 0) continue;
       grids.push_back({static_cast<std::uint32_t>(by_layer ? site.layer : static_cast<int>(s)),
-                       static_cast<std::uint64_t>(site_units(network_, site)), 1});
+                       site.grid.rows, site.grid.cols});
     }
     return grids;
   }

@@ -260,9 +260,9 @@ AttackEntry weight_pgd_entry() {
               {.name = "polish",
                .type = ParamType::integer,
                .initial = "-1",
-               .help = "for each image, not l2: sweeps that move one unit at a time to another end; -1: 10, "
-                       "or 2 for "
-                       "l2-row, and with input-eps where layers are no chain with ReLU",
+               .help = "for each image, not l2: sweeps that move one unit of a dense layer at a time to "
+                       "another end; -1: 10, or 2 for l2-row, and with input-eps where layers are no chain "
+                       "with ReLU; 0 where other than dense layers move",
                .unit = "sweeps",
                .least = -1,
                .most = most_steps},

@@ -1,7 +1,6 @@
 #include "search.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -17,9 +16,14 @@
 namespace temblor::pbs {
 namespace {
 
-struct Choice {
+/// A flip to be tried.
+struct Try {
   std::size_t layer;  ///< of the chosen ones
   Candidate bit;
+};
+
+struct Choice {
+  Try flip;
   Score score;
 };
 
@@ -40,15 +44,6 @@ class Bar {
   bool nonfinite_;
 };
 
-constexpr Index run_values = Index{1} << 18;  ///< of the largest node in one run: they stay in cache
-
-/// Images of a run.
-Index run_images(const Network& network) {
-  Index most = network.input().size();
-  for (const auto& node : network.nodes()) most = std::max(most, node.shape.size());
-  return std::clamp<Index>(run_values / most, 8, BlockRunner::block);
-}
-
 /// The network with the flips so far, its outputs on the batch, and the objective.
 class State {
  public:
@@ -59,7 +54,7 @@ class State {
         batch_(batch),
         view_(network.view()),
         packed_(pack_dense(network, view_)),
-        images_(run_images(network)),
+        images_(BlockRunner(network).rows()),
         gradients_(layers.size()),
         wanted_(view_.size(), nullptr),
         lanes_([this] { return Lane(network_); }) {
@@ -100,40 +95,37 @@ class State {
     return words_[k].best(gradients_[k].weight.data(), count);
   }
 
-  /// Objective after each of these flips alone, `see(candidate, score)` in order. Those that cannot reach
-  /// `bar` any more are left out.
+  /// Whether tries of a layer are made in groups of its own.
+  bool alone(std::size_t k) const { return dense(k); }
+
+  /// Objective after each of these flips alone, `see(flip, score)` in order. Those that cannot reach `bar`
+  /// any more are left out. Either all in one layer that is `alone`, or in others.
   template <class See>
-  void evaluate(std::size_t k, std::span<const Candidate> bits, Bar& bar, const See& see) {
-    constexpr std::size_t group = 16;
-    std::vector<bool> dirty(network_.nodes().size(), false);
-    dirty[node_of(k)] = true;
-    dirty = lanes_.local().runner.descendants(std::move(dirty));
-    std::array<std::optional<Score>, group> scores;
-    for (std::size_t first = 0; first < bits.size(); first += group) {
-      const auto some = bits.subspan(first, std::min(group, bits.size() - first));
-      if (dense(k)) flipped_outputs(k, some);
-      const auto one = [&](std::size_t c) {
-        scores[c] = dense(k) ? patched_score(k, some[c], columns_.col(static_cast<Index>(c)), dirty, bar)
-                             : flipped_score(k, some[c], dirty, bar);
-      };
-      // Isolated: a thread that waits here must not begin another trial.
-      tbb::this_task_arena::isolate([&] { tbb::parallel_for(std::size_t{0}, some.size(), one); });
-      for (std::size_t c = 0; c < some.size(); ++c) {
-        if (scores[c]) see(some[c], *scores[c]);
-      }
+  void evaluate(std::span<const Try> tries, Bar& bar, const See& see) {
+    std::vector<std::optional<Score>> scores(tries.size());
+    const bool patched = dense(tries.front().layer);
+    if (patched) flipped_outputs(tries.front().layer, tries);
+    const auto one = [&](std::size_t c) {
+      scores[c] = patched ? patched_score(tries[c], columns_.col(static_cast<Index>(c)), bar)
+                          : flipped_score(tries[c], bar);
+    };
+    // Isolated: a thread that waits here must not begin another trial.
+    tbb::this_task_arena::isolate([&] { tbb::parallel_for(std::size_t{0}, tries.size(), one); });
+    for (std::size_t c = 0; c < tries.size(); ++c) {
+      if (scores[c]) see(tries[c], *scores[c]);
     }
   }
 
   /// Flips for good.
   BitFault take(const Choice& choice) {
-    const std::size_t k = choice.layer;
-    const Candidate& bit = choice.bit;
+    const std::size_t k = choice.flip.layer;
+    const Candidate& bit = choice.flip.bit;
     const auto cols = own_[k].weight.cols();
     const auto node = static_cast<int>(node_of(k));
     const float after = words_[k].flipped(bit);
     if (dense(k)) {
       const Index unit = static_cast<Index>(bit.index) / cols;
-      flipped_outputs(k, {&bit, 1});
+      flipped_outputs(k, {&choice.flip, 1});
       outputs_.outputs[node_of(k)].col(unit) = columns_.col(0);
       packed_[slot(k)].set(unit, static_cast<Index>(bit.index) % cols, after);
     }
@@ -158,6 +150,13 @@ class State {
   std::size_t node_of(std::size_t k) const { return static_cast<std::size_t>(network_.node_of(layers_[k])); }
   bool dense(std::size_t k) const { return network_.nodes()[node_of(k)].layer->kind() == "dense"; }
 
+  /// Nodes that depend on a layer.
+  std::vector<bool> behind(std::size_t k, const Lane& lane) const {
+    std::vector<bool> dirty(network_.nodes().size(), false);
+    dirty[node_of(k)] = true;
+    return lane.runner.descendants(std::move(dirty));
+  }
+
   Score score_outputs(Matrix* gradient) const {
     const Matrix& logits = outputs_.outputs.back();
     Score score;
@@ -181,9 +180,11 @@ class State {
 
   /// With the outputs of one unit of a dense layer replaced by `column` [images].
   template <class Column>
-  std::optional<Score> patched_score(std::size_t k, const Candidate& bit, const Column& column,
-                                     const std::vector<bool>& dirty, Bar& bar) {
+  std::optional<Score> patched_score(const Try& flip, const Column& column, Bar& bar) {
+    const std::size_t k = flip.layer;
+    const Candidate& bit = flip.bit;
     Lane& lane = lanes_.local();
+    const std::vector<bool> dirty = behind(k, lane);
     const Index unit = static_cast<Index>(bit.index) / own_[k].weight.cols();
     lane.column = column;
     lane.runner.use(view_, pointers_);
@@ -194,9 +195,11 @@ class State {
   }
 
   /// With one weight replaced, the layer and what follows it computed again.
-  std::optional<Score> flipped_score(std::size_t k, const Candidate& bit, const std::vector<bool>& dirty,
-                                     Bar& bar) {
+  std::optional<Score> flipped_score(const Try& flip, Bar& bar) {
+    const std::size_t k = flip.layer;
+    const Candidate& bit = flip.bit;
     Lane& lane = lanes_.local();
+    const std::vector<bool> dirty = behind(k, lane);
     lane.weights = own_[k];
     lane.weights.weight.data()[bit.index] = words_[k].flipped(bit);
     WeightView view = view_;
@@ -209,13 +212,13 @@ class State {
 
   /// columns_[images x bits]: outputs of the unit of a dense layer that each bit belongs to, with that bit
   /// flipped.
-  void flipped_outputs(std::size_t k, std::span<const Candidate> bits) {
+  void flipped_outputs(std::size_t k, std::span<const Try> tries) {
     const Weights& weights = own_[k];
-    const auto count = static_cast<Index>(bits.size());
+    const auto count = static_cast<Index>(tries.size());
     rows_.resize(count, weights.weight.cols());
     biases_.resize(weights.bias.size() == 0 ? 0 : count);
     for (Index c = 0; c < count; ++c) {
-      const Candidate& bit = bits[static_cast<std::size_t>(c)];
+      const Candidate& bit = tries[static_cast<std::size_t>(c)].bit;
       const Index unit = static_cast<Index>(bit.index) / weights.weight.cols();
       rows_.row(c) = weights.weight.row(unit);
       rows_(c, static_cast<Index>(bit.index) % weights.weight.cols()) = words_[k].flipped(bit);
@@ -246,31 +249,52 @@ class State {
   tbb::enumerable_thread_specific<Lane> lanes_;
 };
 
-/// The best flip of all layers, if one is better than none; the first of equals.
+/// Bits of ranks [seen, count) of all layers, in groups that are evaluated together: the sooner a high score
+/// is known, the more need not be run to their end.
+std::vector<std::vector<Try>> tries_of(const State& state, std::size_t seen, std::size_t count) {
+  constexpr std::size_t group = 16;
+  std::vector<std::vector<Try>> groups;
+  const auto cut = [&](std::span<const Try> tries) {
+    for (std::size_t first = 0; first < tries.size(); first += group) {
+      const auto some = tries.subspan(first, std::min(group, tries.size() - first));
+      groups.emplace_back(some.begin(), some.end());
+    }
+  };
+  const auto higher = [](const Try& a, const Try& b) { return a.bit.gain > b.bit.gain; };
+  std::vector<Try> pooled;
+  for (std::size_t k = 0; k < state.words().size(); ++k) {
+    std::vector<Try> tries;
+    for (const Candidate& bit : state.best(k, count)) tries.push_back({k, bit});
+    if (tries.size() <= seen) continue;
+    const auto own = std::span(tries).subspan(seen);
+    if (state.alone(k)) {
+      cut(own);
+    } else {
+      pooled.insert(pooled.end(), own.begin(), own.end());
+    }
+  }
+  std::stable_sort(pooled.begin(), pooled.end(), higher);
+  cut(pooled);
+  std::stable_sort(groups.begin(), groups.end(),
+                   [&](const auto& a, const auto& b) { return higher(a.front(), b.front()); });
+  return groups;
+}
+
+/// The best flip of all layers, if one is better than none; of equals the one in the first layer, of the
+/// highest rank.
 std::optional<Choice> choose(State& state, const Options& options) {
-  const std::size_t layers = state.words().size();
   std::size_t seen = 0;
   std::size_t count = options.candidates;
   for (int round = 0; round <= widenings; ++round, seen = count, count *= 4) {
-    std::vector<std::vector<Candidate>> bits;
-    std::vector<std::size_t> order;
-    for (std::size_t k = 0; k < layers; ++k) {
-      bits.push_back(state.best(k, count));
-      if (bits[k].size() > seen) order.push_back(k);
-    }
-    // The sooner a high score is known, the more candidates need not be run to their end.
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return bits[a][seen].gain > bits[b][seen].gain; });
     std::optional<Choice> best;
     Bar bar(state.score().value, options.nonfinite);
-    for (const std::size_t k : order) {
-      const auto see = [&](const Candidate& bit, const Score& score) {
+    for (const auto& tries : tries_of(state, seen, count)) {
+      state.evaluate(tries, bar, [&](const Try& flip, const Score& score) {
         if (!score.finite && !options.nonfinite) return;
         const Score& most = best ? best->score : state.score();
-        const bool first_of_equals = best && k < best->layer && !most.beats(score);
-        if (score.beats(most) || first_of_equals) best = Choice{k, bit, score};
-      };
-      state.evaluate(k, std::span(bits[k]).subspan(seen), bar, see);
+        const bool first_of_equals = best && flip.layer < best->flip.layer && !most.beats(score);
+        if (score.beats(most) || first_of_equals) best = Choice{flip, score};
+      });
     }
     if (best) return best;
   }

@@ -8,8 +8,9 @@
 namespace temblor::pgd {
 namespace {
 
-constexpr Index block_images =
+constexpr Index most_images =
     96;  // sparse tiles of images: the gradient's operand stays in the first-level cache
+constexpr Index most_values = Index{1} << 20;  // outputs of all nodes for one block
 constexpr Index chunks_most = 16;
 constexpr Index tile_columns = 98;   // 98 x 64 floats: 25 kB of weights in the first-level cache
 constexpr double dense_from = 0.75;  // a larger share of non-zeros is faster as a dense product
@@ -29,6 +30,13 @@ void fold(const std::vector<const float*>& parts, Index n, float* to) {
     for (std::size_t k = 1; k < parts.size(); ++k)
       sum += Eigen::Map<const Eigen::ArrayXf>(parts[k] + begin, count);
   });
+}
+
+/// Images of a block.
+Index block_of(const Network& network) {
+  Index values = 0;
+  for (const auto& node : network.nodes()) values += node.shape.size();
+  return std::clamp<Index>(most_values / values, 1, most_images);
 }
 
 void zero_like(const Weights& like, Weights& weights) {
@@ -90,6 +98,7 @@ Blocks::Blocks(const Network& network, const Dataset& data, const LayerSet& laye
   for (std::size_t k = 0; k < layers.size(); ++k)
     slot_[static_cast<std::size_t>(layers[k])] = static_cast<int>(k);
 
+  const Index block_images = block_of(network);
   sparse_.assign(nodes.size(), false);
   const Block sample = make_block(data, 0, 1, std::min(images_, 10 * block_images));
   for (std::size_t i = 0; i < nodes.size(); ++i) {

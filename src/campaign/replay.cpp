@@ -9,6 +9,7 @@
 #include <temblor/campaign/runner.hpp>
 #include <temblor/campaign/trial_columns.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/perturb/activations.hpp>
 
 namespace temblor {
 namespace {
@@ -71,6 +72,17 @@ Network perturbed_network(const Plan& plan, const Network& base, const Perturbat
     if (layers[layer]) network = network.with(static_cast<int>(layer), *layers[layer]);
   }
   return network;
+}
+
+std::vector<ActivationFlip> flips_of(const Network& held, const ActivationFaults& faults) {
+  std::vector<ActivationFlip> flips;
+  for (const ActivationBit& bit : faults.bits) {
+    const ActivationSite& site = faults.sites->at(bit.site);
+    const Shape& shape = held.nodes()[static_cast<std::size_t>(site.node)].shape;
+    flips.push_back({bit.sample, site.layer < 0 ? "image" : held.layer_name(site.layer),
+                     unit_name(shape, bit.unit), static_cast<int>(bit.bit)});
+  }
+  return flips;
 }
 
 }  // namespace
@@ -137,8 +149,11 @@ Replay replay(const ReplayRequest& request) {
   }
   replayed.format = plan.bases[point.base].format;
   for (int layer = 0; layer < base.layers(); ++layer) replayed.layers.push_back(base.layer_name(layer));
-  if (!std::holds_alternative<ActivationFaults>(run.perturbation.delta))
+  if (const auto* faults = std::get_if<ActivationFaults>(&run.perturbation.delta)) {
+    replayed.activations = flips_of(base, *faults);
+  } else {
     replayed.broken = perturbed_network(plan, base, run.perturbation, replayed.sample);
+  }
   const auto* samples_delta = std::get_if<SampleDelta>(&run.perturbation.delta);
   if (samples_delta != nullptr && samples_delta->images.size() > 0) {
     replayed.image = samples_delta->images.row(static_cast<Index>(replayed.sample));

@@ -39,8 +39,32 @@ std::string joined(const std::vector<Index>& sizes) {
   return join(parts, " x ");
 }
 
+/// Multiplications of a weight with a value, for one image.
+Index multiply_adds(const Network& network, const Network::Node& node) {
+  if (node.weights < 0) return 0;
+  const Matrix& weight = network.weights(node.weights).weight;
+  return weight.size() * (node.shape.size() / weight.rows());
+}
+
+/// What of a layer's options is not as usual: "kernel 3 3, stride 2 2".
+std::string options_text(const Layer& layer) {
+  const auto& table = find_layer(layer.kind()).options;
+  std::vector<std::string> parts;
+  for (const auto& option : layer.options()) {
+    const auto usual = std::find_if(table.begin(), table.end(),
+                                    [&](const auto& entry) { return entry.name == option.first; });
+    if (usual != table.end() && usual->initial == option.second) continue;
+    std::string part = option.first;
+    for (const double value : option.second) part += " " + to_text(value);
+    parts.push_back(std::move(part));
+  }
+  return join(parts, ", ");
+}
+
 Report network_report(const std::string& path) {
   const Network network = load_network(path);
+  Index work = 0;
+  for (const auto& node : network.nodes()) work += multiply_adds(network, node);
   Report report;
   report.json = {{"file", path},
                  {"kind", "network"},
@@ -53,6 +77,7 @@ Report network_report(const std::string& path) {
                  {"std", network.scaling().std},
                  {"weights", network.weight_count()},
                  {"biases", network.bias_count()},
+                 {"multiply_adds", work},
                  {"layers", ordered_json::array()}};
   report.lines = {{"kind", "network"},
                   {"summary", network.summary()},
@@ -60,10 +85,11 @@ Report network_report(const std::string& path) {
                   {"input", network.input().text() + ", " + network.scaling().text()},
                   {"classes", std::to_string(network.classes())},
                   {"parameters", std::to_string(network.weight_count()) + " weights, " +
-                                     std::to_string(network.bias_count()) + " biases"}};
+                                     std::to_string(network.bias_count()) + " biases"},
+                  {"work", std::to_string(work) + " multiply-adds an image"}};
   report.title = "Layers";
-  report.table.columns = {{"layer"},    {"name"},   {"kind"},   {"inputs"}, {"output"},
-                          {"weighted"}, {"weight"}, {"format"}, {"bias"},   {"largest"}};
+  report.table.columns = {{"layer"},    {"name"},   {"kind"},   {"inputs"}, {"output"},  {"options"},
+                          {"weighted"}, {"weight"}, {"format"}, {"bias"},   {"largest"}, {"multiply-adds"}};
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Network::Node& node = network.nodes()[i];
     std::vector<std::string> inputs;
@@ -73,9 +99,10 @@ Report network_report(const std::string& path) {
                           {"name", node.name},
                           {"kind", kind},
                           {"inputs", node.inputs},
-                          {"output", node.shape.dims}};
-    std::vector<Cell> row{static_cast<std::int64_t>(i), node.name, kind, join(inputs, ", "),
-                          node.shape.text()};
+                          {"output", node.shape.dims},
+                          {"options", node.layer->options()}};
+    std::vector<Cell> row{static_cast<std::int64_t>(i), node.name,         kind,
+                          join(inputs, ", "),           node.shape.text(), options_text(*node.layer)};
     if (node.weights >= 0) {
       const Weights& weights = network.weights(node.weights);
       const auto largest = static_cast<double>(weights.weight.cwiseAbs().maxCoeff());
@@ -90,9 +117,10 @@ Report network_report(const std::string& path) {
       }
       layer["bias"] = weights.bias.size();
       layer["largest_weight"] = largest;
+      layer["multiply_adds"] = multiply_adds(network, node);
       row.insert(row.end(),
                  {std::int64_t{node.weights}, joined({weights.weight.rows(), weights.weight.cols()}), format,
-                  std::int64_t{weights.bias.size()}, largest});
+                  std::int64_t{weights.bias.size()}, largest, std::int64_t{multiply_adds(network, node)}});
     } else {
       row.resize(report.table.columns.size());
     }

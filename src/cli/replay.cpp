@@ -73,13 +73,34 @@ void print_search(const Replay& replayed, const Streams& streams) {
   write_text(streams.out, flip_table(replayed));
 }
 
-void write_search(const Replay& replayed, const std::string& path) {
-  if (!replayed.log) {
-    usage_error("cannot write '" + path + "'", "the trial has no log of flips",
-                "leave --log out: attacks that search for flips one by one have one");
+/// Faults of one image, or of all.
+Table activation_table(const Replay& replayed, std::optional<std::int64_t> sample) {
+  Table table;
+  table.columns = {{"sample"}, {"layer"}, {"unit"}, {"bit"}, {"field"}};
+  for (const ActivationFlip& flip : *replayed.activations) {
+    if (sample && flip.sample != *sample) continue;
+    table.add(
+        {flip.sample, flip.layer, flip.unit, std::int64_t{flip.bit}, field_of(*replayed.format, flip.bit)});
+  }
+  return table;
+}
+
+void print_activations(const Replay& replayed, const Streams& streams) {
+  const Table table = activation_table(replayed, replayed.sample);
+  streams.out << "faulty activations: " << replayed.activations->size() << " bits in all images, "
+              << table.rows.size() << " in this one (unit: channel/row/column, or number)\n";
+  write_text(streams.out, table);
+}
+
+void write_log(const Replay& replayed, const std::string& path) {
+  if (!replayed.log && !replayed.activations) {
+    usage_error(
+        "cannot write '" + path + "'", "the trial has no log of flips",
+        "leave --log out: attacks that search for flips one by one, and those on activations, have one");
   }
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  write(out, flip_table(replayed), path.ends_with(".json") ? TableFormat::json : TableFormat::csv);
+  write(out, replayed.log ? flip_table(replayed) : activation_table(replayed, std::nullopt),
+        path.ends_with(".json") ? TableFormat::json : TableFormat::csv);
   out.close();
   if (!out) {
     input_error("cannot write '" + path + "'", std::strerror(errno),
@@ -114,8 +135,9 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
                 << (replayed.per_sample ? ", from a perturbation of its own" : "") << "\n";
   }
   if (replayed.log) print_search(replayed, streams);
+  if (replayed.activations) print_activations(replayed, streams);
   if (log) {
-    write_search(replayed, *log);
+    write_log(replayed, *log);
     streams.out << "log of flips: " << *log << "\n";
   }
   if (output) {
@@ -157,7 +179,8 @@ Subcommand replay_command() {
       "flip in "
       "the order of the search with the words before and after, and what the search's images do then; --log "
       "writes "
-      "it.\n"
+      "it. Of activation-flip the faults of the sample are listed by layer and unit; --log writes those of "
+      "all.\n"
       "\n"
       "-o writes the perturbed network. A per-sample attack has one for every image: --sample chooses it. "
       "Where the attack moves the image as well, the dataset moved_image of that file holds it, scaled.";

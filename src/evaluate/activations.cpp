@@ -47,7 +47,7 @@ class Injector final : public NodeHook {
              ++span.first) {
           code ^= std::uint32_t{1} << bits_[span.first].bit;
         }
-        values[unit] = grid.format->decode(grid, code, unit);
+        values[unit] = activation_value(grid, code, static_cast<Index>(unit));
       }
       values += units_[site];
     }

@@ -84,7 +84,8 @@ std::string refuses_margin_bound(const Network& network) {
         return "layer " + network.layer_name(node.weights) + " has biases, which the theorem does not have";
       }
     } else if (kind != "relu" && kind != "tanh" && !node.layer->reshapes()) {
-      return "layer '" + std::string(kind) + "' is not covered: only dense, relu and tanh are";
+      return "layer '" + node.name + "' (" + std::string(kind) +
+             ") is not covered: only dense, relu and tanh are";
     }
   }
   if (nodes.back().layer->kind() != "dense") return "it does not end in a dense layer";

@@ -220,23 +220,59 @@ std::string Network::id() const {
   return sha.hex();
 }
 
+namespace {
+
+constexpr std::size_t longest_chain = 16;  // nodes that a summary names one by one
+
+std::string sizes_text(const std::vector<double>& sizes) {
+  return sizes[0] == sizes[1] ? to_text(sizes[0]) : to_text(sizes[0]) + "x" + to_text(sizes[1]);
+}
+
+/// "conv2d 16@3x3/2", "max-pool 2x2", "dense 10", else the kind alone.
+std::string node_text(const Network::Node& node) {
+  const LayerOptions options = node.layer->options();
+  std::string text(node.layer->kind());
+  if (text == "dense") text += " " + node.shape.text();
+  const auto kernel = options.find("kernel");
+  if (kernel == options.end()) return text;
+  text += node.weights < 0 ? " " : " " + std::to_string(node.shape.dims[0]) + "@";
+  text += to_text(kernel->second[0]) + "x" + to_text(kernel->second[1]);
+  const auto stride = options.find("stride");
+  const bool one = stride == options.end() || stride->second == std::vector<double>{1, 1};
+  return one ? text : text + "/" + sizes_text(stride->second);
+}
+
+}  // namespace
+
 std::string Network::summary() const {
   std::string arch = input_.text();
-  std::vector<std::string> others;
+  std::vector<std::string> parts;
+  std::vector<std::string> kinds;
+  std::vector<int> counts;
   bool chain = true;
+  bool plain = true;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& node = nodes_[i];
-    chain = chain && node.inputs == std::vector<int>{static_cast<int>(i) - 1};
     const std::string kind(node.layer->kind());
-    if (kind == "dense") {
-      arch += "-" + node.shape.text();
-    } else if (std::find(others.begin(), others.end(), kind) == others.end()) {
-      others.push_back(kind);
-    }
+    chain = chain && node.inputs == std::vector<int>{static_cast<int>(i) - 1};
+    plain = plain && (kind == "dense" || node.layer->elementwise() || node.layer->reshapes());
+    parts.push_back(node_text(node));
+    if (kind == "dense") arch += "-" + node.shape.text();
+    const auto known = std::find(kinds.begin(), kinds.end(), kind);
+    if (known == kinds.end()) counts.push_back(0);
+    if (known == kinds.end()) kinds.push_back(kind);
+    ++counts[static_cast<std::size_t>(std::find(kinds.begin(), kinds.end(), kind) - kinds.begin())];
   }
   const std::string biases = bias_count() == 0 ? "no biases" : "biases";
-  if (!chain) return std::to_string(nodes_.size()) + " layers from " + input_.text() + ", " + biases;
-  return arch + (others.empty() ? "" : ", " + join(others, ", ")) + ", " + biases;
+  if (chain && plain) {
+    std::erase(kinds, "dense");
+    return arch + (kinds.empty() ? "" : ", " + join(kinds, ", ")) + ", " + biases;
+  }
+  if (chain && nodes_.size() <= longest_chain)
+    return input_.text() + ": " + join(parts, ", ") + "; " + biases;
+  for (std::size_t k = 0; k < kinds.size(); ++k) kinds[k] = std::to_string(counts[k]) + " " + kinds[k];
+  return input_.text() + ": " + std::to_string(nodes_.size()) + " layers (" + join(kinds, ", ") + ") to " +
+         (nodes_.empty() ? "" : nodes_.back().shape.text()) + "; " + biases;
 }
 
 Network multilayer_perceptron(const std::string& arch, const std::string& activation, bool biases,

@@ -24,7 +24,7 @@ bool finite_only(const Format& format) {
 std::uint32_t integer_code(const Encoded& grid, float value, Index unit) {
   const Format& format = *grid.format;
   const Quantiser& quantiser = format.quantiser;
-  const std::size_t entry = quantiser.per_channel ? static_cast<std::size_t>(unit) : 0;
+  const std::size_t entry = quantiser.per_channel ? static_cast<std::size_t>(unit) / grid.cols : 0;
   const std::int32_t offset =
       quantiser.affine && format.order == CodeOrder::twos_complement ? 1 << (format.bits - 1) : 0;
   const std::int32_t zero = grid.zero_point.empty() ? 0 : grid.zero_point[entry] + offset;
@@ -50,8 +50,7 @@ class Held final : public Layer {
     if (format.scaled) {
       for (Index r = 0; r < out.rows(); ++r) {
         for (Index i = 0; i < out.cols(); ++i) {
-          out(r, i) =
-              format.decode(grid_, integer_code(grid_, (*in[0])(r, i), i), static_cast<std::size_t>(i));
+          out(r, i) = activation_value(grid_, integer_code(grid_, (*in[0])(r, i), i), i);
         }
       }
       return;
@@ -95,13 +94,19 @@ class Held final : public Layer {
   Encoded grid_;
 };
 
-/// Scale and zero point that these values [images x units] need.
-Encoded grid_of(const Format& format, const Matrix& values) {
-  Encoded grid{&format, static_cast<std::size_t>(values.cols()), 1, {}, {}, {}};
+/// Scale and zero point that these values [images x units] need. The channels of a unit shape {channels,
+/// rows, columns} are the rows of the grid, else every unit is one.
+Encoded grid_of(const Format& format, const Matrix& values, const Shape& shape) {
+  const Index channels = shape.dims.size() == 3 ? shape.dims[0] : values.cols();
+  const Index plane = values.cols() / channels;
+  Encoded grid{&format, static_cast<std::size_t>(channels), static_cast<std::size_t>(plane), {}, {}, {}};
   if (!format.scaled) return grid;
-  Matrix ends(values.cols(), 2);
-  ends.col(0) = values.colwise().minCoeff().transpose();
-  ends.col(1) = values.colwise().maxCoeff().transpose();
+  Matrix ends(channels, 2);
+  for (Index c = 0; c < channels; ++c) {
+    const auto own = values.middleCols(c * plane, plane);
+    ends(c, 0) = own.minCoeff();
+    ends(c, 1) = own.maxCoeff();
+  }
   const Encoded encoded = format.encode(format, {ends.data(), static_cast<std::size_t>(ends.size())},
                                         static_cast<std::size_t>(ends.rows()), 2);
   grid.scale = encoded.scale;
@@ -144,7 +149,8 @@ class Builder {
     const std::string where =
         node < 0 ? "the image" : "'" + from_.nodes()[static_cast<std::size_t>(node)].name + "'";
     check_finite(values, where, format_);
-    Encoded grid = grid_of(format_, values);
+    const Shape& shape = node < 0 ? from_.input() : from_.nodes()[static_cast<std::size_t>(node)].shape;
+    Encoded grid = grid_of(format_, values, shape);
     const std::string name = node < 0 ? "image" : from_.nodes()[static_cast<std::size_t>(node)].name;
     const int held = to_.add(std::make_shared<Held>(grid), {}, {place(node)}, name + " held");
     run();
@@ -206,6 +212,19 @@ StoredNetwork hold_activations(const StoredNetwork& stored, const LayerSet& laye
 
 Index site_units(const Network& held, const ActivationSite& site) {
   return held.nodes()[static_cast<std::size_t>(site.node)].shape.size();
+}
+
+std::string unit_name(const Shape& shape, Index unit) {
+  std::vector<std::string> places;
+  for (std::size_t d = shape.dims.size(); d-- > 0;) {
+    places.insert(places.begin(), std::to_string(unit % shape.dims[d]));
+    unit /= shape.dims[d];
+  }
+  return join(places, "/");
+}
+
+float activation_value(const Encoded& grid, std::uint32_t code, Index unit) {
+  return grid.format->decode(grid, code, static_cast<std::size_t>(unit) / grid.cols);
 }
 
 std::uint32_t activation_code(const Encoded& grid, float value, Index unit) {

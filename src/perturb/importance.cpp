@@ -21,7 +21,10 @@ void to_gradient(Matrix& logits, const std::int32_t* labels) {
 }  // namespace
 
 Importance gradient_importance(const Network& network, const Dataset& data) {
-  constexpr Index block = 256;
+  // Outputs of all nodes for a block: 64 MiB at most, where one image leaves a choice.
+  Index values = 0;
+  for (const auto& node : network.nodes()) values += node.shape.size();
+  const Index block = std::clamp<Index>((Index{1} << 24) / values, 1, 256);
   std::vector<Weights> sums;
   for (int layer = 0; layer < network.layers(); ++layer) {
     Weights zero = network.weights(layer);

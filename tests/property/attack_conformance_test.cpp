@@ -8,6 +8,7 @@
 #include <set>
 
 #include <catch2/catch.hpp>
+#include <support/residual.hpp>
 #include <support/networks.hpp>
 #include <support/paths.hpp>
 
@@ -26,31 +27,49 @@ namespace {
 using Given = std::map<std::string, std::string>;
 using Layers = std::vector<std::optional<Weights>>;
 
-/// A network in every format, with data: what all attacks are tried on.
+/// A network in some formats, with data: what all attacks are tried on.
 struct Bench {
-  Network network = random_network("6-5-4-3", 7, true);
-  Dataset data = random_dataset(network, 5, 8);
-  std::vector<StoredNetwork> stored;
+  Network network;
+  Dataset data;
+  std::vector<StoredNetwork> stored{};
 
-  Bench() {
-    for (const auto& format : format_table()) stored.push_back(store(network, format));
+  Bench(Network made, const std::vector<std::string>& formats)
+      : network(std::move(made)), data(random_dataset(network, 5, 8)) {
+    for (const auto& name : formats) stored.push_back(store(network, find_format(name)));
   }
 };
 
-const Bench& bench() {
-  static const Bench instance;
-  return instance;
+std::vector<std::string> all_formats() {
+  std::vector<std::string> names;
+  for (const auto& format : format_table()) names.push_back(format.name);
+  return names;
 }
 
-/// A fault map that fits the bench in every format: two bits of every weight.
+/// Dense layers in every format, and a graph with convolutions in one of each kind.
+const std::vector<Bench>& benches() {
+  static const std::vector<Bench> instances = [] {
+    std::vector<Bench> made;
+    made.emplace_back(random_network("6-5-4-3", 7, true), all_formats());
+    made.emplace_back(residual_network(7), std::vector<std::string>{"fp32", "int8-affine-channel"});
+    return made;
+  }();
+  return instances;
+}
+
+/// A fault map that fits both benches in every format: two bits of every weight that both have.
 const std::string& map_file() {
   static const TemporaryDirectory directory;
   static const std::string path = [] {
     const auto name = directory.file("map.h5");
+    const auto count = [](int m) {
+      Index least = std::numeric_limits<Index>::max();
+      for (const Bench& bench : benches()) least = std::min(least, bench.network.weights(m).weight.size());
+      return least;
+    };
     const auto file = hdf5::File::create(name);
     std::vector<std::int32_t> layer, index, bit, kind;
-    for (int m = 0; m < bench().network.layers(); ++m) {
-      for (Index i = 0; i < bench().network.weights(m).weight.size(); ++i) {
+    for (int m = 0; m < 3; ++m) {
+      for (Index i = 0; i < count(m); ++i) {
         for (int b = 0; b < 2; ++b) {
           layer.push_back(m);
           index.push_back(static_cast<std::int32_t>(i));
@@ -85,6 +104,7 @@ double some_severity(const Quantity& quantity) {
 
 /// One attack ready to run, with what it needs alive.
 struct Case {
+  const Bench* bench;
   const AttackEntry* entry;
   const StoredNetwork* stored;
   Given given;
@@ -93,7 +113,7 @@ struct Case {
   std::shared_ptr<const StoredNetwork> own{};  ///< `stored`, of attacks whose points have a base of their own
 
   AttackContext context() const {
-    return {stored->network,          bench().data, *stored->format, layers, severity,
+    return {stored->network,          bench->data, *stored->format, layers, severity,
             params_of(*entry, given), stored};
   }
   std::unique_ptr<Attack> make() const { return make_attack(*entry, context()); }
@@ -131,17 +151,17 @@ std::vector<std::pair<std::string, std::string>> settings(const AttackEntry& ent
   return all;
 }
 
-/// Cases that run: every format x (defaults and every setting, in company of one more where it needs it). A
-/// setting that runs in no format and no company fails the test: nothing is left out silently.
-std::vector<Case> cases(const AttackEntry& entry) {
+/// Cases of one bench that run: every format x (defaults and every setting, in company of one more where it
+/// needs it). A setting that runs in no format and no company fails the test: nothing is left out silently.
+std::vector<Case> cases(const AttackEntry& entry, const Bench& bench) {
   std::vector<Case> running;
   const auto try_case = [&](const StoredNetwork& stored, const Given& given) {
     const auto severity = some_severity(entry.quantity(params_of(entry, given)));
     for (const LayerSet& layers : {LayerSet{0, 1, 2}, LayerSet{1}}) {
-      Case test{&entry, &stored, given, layers, severity};
+      Case test{&bench, &entry, &stored, given, layers, severity};
       if (entry.base != nullptr) {
         test.own = std::make_shared<const StoredNetwork>(
-            entry.base(stored, bench().data, layers, params_of(entry, given)));
+            entry.base(stored, bench.data, layers, params_of(entry, given)));
         test.stored = test.own.get();
       }
       if (made_or_refused(test) == nullptr) return false;
@@ -149,22 +169,31 @@ std::vector<Case> cases(const AttackEntry& entry) {
     }
     return true;
   };
-  for (const auto& stored : bench().stored) {
+  for (const auto& stored : bench.stored) {
     INFO(entry.name << " with its defaults, format " << stored.format->name);
     REQUIRE(try_case(stored, {}));
   }
   const auto all = settings(entry);
   for (const auto& [name, value] : all) {
     int ran = 0;
-    for (const auto& stored : bench().stored) ran += try_case(stored, {{name, value}});
+    for (const auto& stored : bench.stored) ran += try_case(stored, {{name, value}});
     for (const auto& [other, with] : all) {
       if (ran > 0) break;
-      if (other != name) ran += try_case(bench().stored.front(), {{name, value}, {other, with}});
+      if (other != name) ran += try_case(bench.stored.front(), {{name, value}, {other, with}});
     }
     INFO(entry.name << " " << name << "=" << value << " runs in no format and in no company");
     REQUIRE(ran > 0);
   }
   return running;
+}
+
+std::vector<Case> cases(const AttackEntry& entry) {
+  std::vector<Case> all;
+  for (const Bench& bench : benches()) {
+    CAPTURE(bench.network.summary());
+    for (auto& test : cases(entry, bench)) all.push_back(std::move(test));
+  }
+  return all;
 }
 
 Layers layers_of(const Network& network, const Perturbation& perturbation) {
@@ -176,12 +205,13 @@ Layers layers_of(const Network& network, const Perturbation& perturbation) {
 }
 
 /// The weights that every image sees; one entry when all see the same.
-std::vector<Layers> all_weights(const Network& network, const Perturbation& perturbation) {
+std::vector<Layers> all_weights(const Case& test, const Perturbation& perturbation) {
+  const Network& network = test.stored->network;
   const auto* samples = std::get_if<SampleDelta>(&perturbation.delta);
   if (samples == nullptr) return {layers_of(network, perturbation)};
   std::vector<Layers> result;
-  for (Index n = 0; n < bench().data.size(); ++n) {
-    result.push_back(perturbed_weights(network, *samples, n, bench().data.images.row(n)));
+  for (Index n = 0; n < test.bench->data.size(); ++n) {
+    result.push_back(perturbed_weights(network, *samples, n, test.bench->data.images.row(n)));
   }
   return result;
 }
@@ -290,7 +320,7 @@ void check_activations(const Case& test, const ActivationFaults& faults) {
   for (const auto& bit : faults.bits) {
     const auto& site = faults.sites->at(bit.site);
     const auto& node = test.stored->network.nodes().at(static_cast<std::size_t>(site.node));
-    REQUIRE(bit.sample < static_cast<std::uint32_t>(bench().data.size()));
+    REQUIRE(bit.sample < static_cast<std::uint32_t>(test.bench->data.size()));
     REQUIRE(bit.unit < static_cast<std::uint32_t>(node.shape.size()));
     REQUIRE(bit.bit < static_cast<std::uint32_t>(test.stored->format->bits));
     REQUIRE((site.layer < 0 ||
@@ -370,7 +400,7 @@ TEST_CASE("attacks: every perturbation lies in its threat set, in exact arithmet
       REQUIRE(set.severity == test.severity);
       for (std::uint32_t trial = 0; trial < 3; ++trial) {
         const auto perturbation = attack->perturb(Stream(3, {0, trial, 0}));
-        for (const auto& weights : all_weights(network, perturbation)) {
+        for (const auto& weights : all_weights(test, perturbation)) {
           if (set.ball == Ball::k_weights) REQUIRE(measure(network, weights).changed <= set.budget.count);
           for (std::size_t m = 0; m < weights.size(); ++m) {
             const bool chosen =
@@ -398,7 +428,7 @@ TEST_CASE("attacks: same stream, same perturbation; another stream, another one,
       const auto attack = test.make();
       const auto drawn_from = [&](const Attack& one, StreamId id) {
         const auto perturbation = one.perturb(Stream(11, id));
-        return std::pair(all_weights(test.stored->network, perturbation), activation_bits(perturbation));
+        return std::pair(all_weights(test, perturbation), activation_bits(perturbation));
       };
       using Drawn = std::pair<std::vector<Layers>, std::vector<ActivationBit>>;
       const auto equal = [](const Drawn& a, const Drawn& b) {
@@ -439,7 +469,7 @@ TEST_CASE("attacks: severity 0 changes nothing, where it is allowed") {
       }
       const auto perturbation = test.make()->perturb(Stream(3, {}));
       REQUIRE(perturbation.flipped_bits() == 0);
-      for (const auto& weights : all_weights(test.stored->network, perturbation)) {
+      for (const auto& weights : all_weights(test, perturbation)) {
         REQUIRE(measure(test.stored->network, weights).changed == 0);
       }
     }

@@ -21,6 +21,14 @@ struct ReplayRequest {
   std::optional<std::string> directory{};  ///< where the data are now
 };
 
+/// An inverted bit of an activation.
+struct ActivationFlip {
+  std::int64_t sample = 0;  ///< row of /samples
+  std::string layer;        ///< whose outputs are held, or "image"
+  std::string unit;         ///< "channel/row/column", or its number (unit_name)
+  int bit = 0;
+};
+
 /// One trial made again.
 struct Replay {
   std::string network;      ///< file the network came from
@@ -34,10 +42,11 @@ struct Replay {
   /// The perturbed network (for per-sample attacks the one that image sees); empty where the trial failed, or
   /// activations are faulty and not weights.
   std::optional<Network> broken;
-  std::optional<FlipLog> log;       ///< of attacks that search for flips one by one
-  std::vector<std::string> layers;  ///< names of the weighted layers
-  const Format* format = nullptr;   ///< stored format of the weights
-  std::optional<Matrix> image;      ///< [1 x values], scaled: the moved image, where the attack moves it
+  std::optional<FlipLog> log;                              ///< of attacks that search for flips one by one
+  std::optional<std::vector<ActivationFlip>> activations;  ///< of attacks on activations, image by image
+  std::vector<std::string> layers;                         ///< names of the weighted layers
+  const Format* format = nullptr;                          ///< stored format of the weights
+  std::optional<Matrix> image;  ///< [1 x values], scaled: the moved image, where the attack moves it
 };
 
 /// The plan of a result file, from what it says and its inputs: the network and directory given, else those

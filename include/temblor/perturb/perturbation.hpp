@@ -66,7 +66,7 @@ struct SampleDelta {
 struct ActivationSite {
   int layer = -1;  ///< the weighted layer whose outputs they are; -1: the image
   int node = -1;
-  Encoded grid;  ///< format, scales and zero points (one, or one a unit); no codes
+  Encoded grid;  ///< format; channels or units as rows, their scales and zero points; no codes
 };
 
 /// One bit of one activation of one image.

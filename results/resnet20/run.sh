@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Bit search and random bit errors on a ResNet-20 for CIFAR-10 that something else trained.
+#
+#   results/resnet20/run.sh MODEL.onnx CIFAR [SELECT]
+#
+# MODEL.onnx takes images (x / 255 - mean) / std with the means .485 .456 .406 and the deviations .229 .224 .225; CIFAR is
+# a directory or file of CIFAR-10's binary version, SELECT the images of the random errors (first:2000). Writes
+# out/resnet20/search.h5, rates.h5, and the tables beside this script.
+set -euo pipefail
+[[ $# -ge 2 ]] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+model=$(realpath "$1")
+cifar=$(realpath "$2")
+select=${3:-first:2000}
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+out=out/resnet20
+here=results/resnet20
+net=$out/resnet20.h5
+cmake --preset release >/dev/null
+cmake --build --preset release --target temblor >/dev/null
+temblor=build/release/temblor
+mkdir -p "$out"
+[[ -e $net ]] || "$temblor" import "$model" --mean .485,.456,.406 --std .229,.224,.225 -o "$net"
+"$temblor" eval --network "$net" --dataset "cifar10:$cifar"
+"$temblor" run "$here/search.toml" --network "$net" --dataset "cifar10:$cifar" -o "$out/search.h5"
+"$temblor" run "$here/rates.toml" --network "$net" --dataset "cifar10:$cifar" --select "$select" -o "$out/rates.h5"
+"$temblor" export "$out/search.h5" --table trials --format csv -o "$here/search.csv"
+"$temblor" export "$out/rates.h5" --table points --format csv -o "$here/rates.csv"
+for trial in 0 1 2; do
+  "$temblor" replay "$out/search.h5" --point 2 --trial $trial --log "$here/flips$trial.csv" >/dev/null
+done
