@@ -15,7 +15,12 @@ Builder::Builder(const Model& model, const OnnxOptions& options)
 Network Builder::begin() {
   const Shape shape = turned_shape(options_.input ? *options_.input : model_.shape());
   values_[model_.image().name()] = {-1, {shape.dims.begin(), shape.dims.end()}};
-  return Network(shape, options_.scaling ? *options_.scaling : model_.scaling());
+  try {
+    return Network(shape, options_.scaling ? *options_.scaling : model_.scaling());
+  } catch (const Error& error) {
+    const Exit code = options_.scaling || options_.input ? Exit::usage : error.code();
+    throw Error(code, "'" + model_.path() + "': " + error.what(), "", "");
+  }
 }
 
 /// Images of rows, columns and channels that the graph turns at once are taken with the channels first, as
