@@ -17,6 +17,7 @@
 #include <temblor/hdf5/crash.hpp>
 #include <temblor/hdf5/digest.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/network/keras.hpp>
 #include <temblor/perturb/stored.hpp>
 #include <temblor/random/stream.hpp>
 
@@ -141,6 +142,21 @@ TEST_CASE("spoilt HDF5 data files load or are refused") {
         hdf5::content_digest(hdf5::File::open(file, hdf5::File::Mode::read));
       },
       1000);
+}
+
+TEST_CASE("spoilt Keras files load or are refused") {
+  const std::string python = python_with_h5py();
+  if (python.empty()) return;
+  const TemporaryDirectory directory;
+  std::ofstream(directory.file("make.py"))
+      << "import sys\nsys.dont_write_bytecode = True\nsys.path.insert(0, '" << source_dir()
+      << "/tests/support')\n"
+      << "import keras_models\nkeras_models.main('" << directory.path() << "')\n";
+  REQUIRE(std::system((python + " '" + directory.file("make.py") + "'").c_str()) == 0);
+  for (const std::string name : {"open_end.h5", "graph3.h5"}) {
+    survive(
+        directory.file(name), [](const std::string& file) { static_cast<void>(import_keras(file)); }, 300);
+  }
 }
 
 TEST_CASE("a group that contains itself is refused, not followed for ever") {

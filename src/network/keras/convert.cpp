@@ -306,7 +306,7 @@ Value Converter::permute(int call) {
     ours.push_back(static_cast<double>(one.get<std::size_t>() - 1));
     dims.push_back(value.dims[one.get<std::size_t>() - 1]);
   }
-  if (ours.size() != rank) {
+  if (ours.size() != rank || order->size() != rank) {
     settings(call).refuse("its dims are not an order of the " + std::to_string(rank) + " sizes of its input",
                           "save the model again");
   }
