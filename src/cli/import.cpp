@@ -148,7 +148,8 @@ Subcommand import_command() {
           "margins are of logits) is said. What is not supported is named, with its node or layer. The kind "
           "of "
           "file is told by its contents.\n\n"
-          "ONNX: opsets 7 to 17. Such models do not say how raw image values become inputs: x = (raw * scale "
+          "ONNX: opsets 7 to 17, the operators that the README lists; 8-bit weights stay codes. Such models "
+          "do not say how raw image values become inputs: x = (raw * scale "
           "- "
           "mean) / std, by default raw / 255. Every command that writes a network writes an ONNX model when "
           "the "
@@ -163,7 +164,7 @@ Subcommand import_command() {
           "or "
           "left over; --rename helps where names differ.",
       .examples = {"temblor import mlp.onnx -o net.h5",
-                   "temblor import mlp.onnx --mean 0.2860 --std 0.3530 -o net.h5",
+                   "temblor import resnet20.onnx --mean .485,.456,.406 --std .229,.224,.225 -o r20.h5",
                    "temblor import keras-model.h5 -o net.h5",
                    "temblor import weights.safetensors --into net.h5 --rename fc1=dense0 -o new.h5"},
       .positionals = {{.name = "MODEL", .help = "ONNX model, Keras model in HDF5, or safetensors file"}},

@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <support/campaign.hpp>
 #include <support/crash.hpp>
-#include <support/residual.hpp>
 #include <support/program.hpp>
+#include <support/residual.hpp>
 
 #include <temblor/base/text.hpp>
 #include <temblor/campaign/result_file.hpp>

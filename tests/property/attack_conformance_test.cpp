@@ -8,9 +8,9 @@
 #include <set>
 
 #include <catch2/catch.hpp>
-#include <support/residual.hpp>
 #include <support/networks.hpp>
 #include <support/paths.hpp>
+#include <support/residual.hpp>
 
 #include <temblor/attacks/attack.hpp>
 #include <temblor/base/error.hpp>

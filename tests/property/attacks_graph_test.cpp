@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <support/bit_search.hpp>
 #include <support/evaluate.hpp>
-#include <support/residual.hpp>
 #include <support/networks.hpp>
+#include <support/residual.hpp>
 
 #include <temblor/attacks/pgd.hpp>
 #include <temblor/evaluate/evaluator.hpp>

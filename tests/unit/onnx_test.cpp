@@ -1,5 +1,3 @@
-#include "../../src/network/onnx/tensor.hpp"
-
 #include <array>
 #include <bit>
 #include <cmath>
@@ -10,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <support/hostile.hpp>
 #include <support/networks.hpp>
+#include <support/onnx_model.hpp>
 #include <support/paths.hpp>
 
 #include <temblor/base/error.hpp>
@@ -22,101 +21,12 @@ using namespace temblor::testing;
 
 namespace {
 
-/// A model built node by node.
-class Model {
- public:
-  explicit Model(std::vector<std::int64_t> image = {4}, std::int64_t opset = 13) {
-    proto.set_ir_version(7);
-    auto& set = *proto.add_opset_import();
-    set.set_domain("");
-    set.set_version(opset);
-    input("x", image);
-    graph().set_name("g");
-    graph().add_output()->set_name("y");
-  }
-  ::onnx::GraphProto& graph() { return *proto.mutable_graph(); }
-
-  void input(const std::string& name, const std::vector<std::int64_t>& image) {
-    auto& info = *graph().add_input();
-    info.set_name(name);
-    auto& shape = *info.mutable_type()->mutable_tensor_type()->mutable_shape();
-    shape.add_dim()->set_dim_param("n");
-    for (const auto size : image)
-      size > 0 ? shape.add_dim()->set_dim_value(size) : shape.add_dim()->set_dim_param("s");
-  }
-  ::onnx::TensorProto& real(const std::string& name, const std::vector<std::int64_t>& dims,
-                            const std::vector<float>& values) {
-    auto& tensor = *graph().add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(::onnx::TensorProto::FLOAT);
-    for (const auto dim : dims) tensor.add_dims(dim);
-    for (const float value : values) tensor.add_float_data(value);
-    return tensor;
-  }
-  void whole(const std::string& name, const std::vector<std::int64_t>& values, bool scalar = false) {
-    auto& tensor = *graph().add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(::onnx::TensorProto::INT64);
-    if (!scalar) tensor.add_dims(static_cast<std::int64_t>(values.size()));
-    for (const auto value : values) tensor.add_int64_data(value);
-  }
-  ::onnx::NodeProto& node(const std::string& op, const std::vector<std::string>& inputs,
-                          const std::string& output) {
-    auto& made = *graph().add_node();
-    made.set_op_type(op);
-    made.set_name("the " + op);
-    for (const auto& one : inputs) made.add_input(one);
-    made.add_output(output);
-    return made;
-  }
-  static void integer(::onnx::NodeProto& node, const std::string& name, std::int64_t value) {
-    auto& attribute = *node.add_attribute();
-    attribute.set_name(name);
-    attribute.set_type(::onnx::AttributeProto::INT);
-    attribute.set_i(value);
-  }
-  static void number(::onnx::NodeProto& node, const std::string& name, float value) {
-    auto& attribute = *node.add_attribute();
-    attribute.set_name(name);
-    attribute.set_type(::onnx::AttributeProto::FLOAT);
-    attribute.set_f(value);
-  }
-  std::string bytes() const { return proto.SerializeAsString(); }
-  OnnxNetwork load(const OnnxOptions& options = {}) const {
-    const TemporaryDirectory directory;
-    std::ofstream(directory.file("m.onnx"), std::ios::binary) << bytes();
-    return import_onnx(directory.file("m.onnx"), options);
-  }
-  std::string problem() const {
-    try {
-      load();
-    } catch (const Error& error) {
-      CHECK(error.code() == Exit::bad_input);
-      return error.what();
-    }
-    return "loaded";
-  }
-
-  ::onnx::ModelProto proto;
-};
-
-std::vector<float> numbers(std::size_t count, int seed) {
-  Stream stream(3, {static_cast<std::uint32_t>(seed), 0, 0});
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(stream.normal());
-  return values;
-}
-
 /// x [4] -> Gemm [3] -> y
 Model small() {
   Model model;
   model.real("w", {3, 4}, numbers(12, 1));
   Model::integer(model.node("Gemm", {"x", "w"}, "y"), "transB", 1);
   return model;
-}
-
-Matrix logits_of(const Network& network, const Matrix& images) {
-  return logits(network, network.view(), images);
 }
 
 }  // namespace
@@ -155,9 +65,9 @@ TEST_CASE("onnx: what is written is read again, bit for bit") {
   CHECK(logits_of(again, images) == logits_of(network, images));
 }
 
-TEST_CASE("onnx: networks with stored codes are not written without them") {
+TEST_CASE("onnx: networks with codes that ONNX does not have are not written without them") {
   const TemporaryDirectory directory;
-  const auto network = quantise(random_network("6-5-3", 1, true), find_format("int8"), {0, 1});
+  const auto network = quantise(random_network("6-5-3", 1, true), find_format("int4"), {0, 1});
   CHECK_THROWS_WITH(save_network(network, directory.file("q.onnx")), Catch::Contains("stored codes"));
   CHECK_FALSE(std::filesystem::exists(directory.file("q.onnx")));
 }

@@ -4,7 +4,7 @@
 namespace temblor {
 namespace {
 
-constexpr Index most = Index{1} << 30;
+constexpr Index most = Index{1} << 25;
 
 GatherPlan plan_pad(const LayerOptions& options, const Shape& input) {
   const auto before = per_dimension(options, "before", input);
@@ -16,7 +16,7 @@ GatherPlan plan_pad(const LayerOptions& options, const Shape& input) {
       input_error("a pad layer removes values", "a count is below 0", "use a slice layer");
     plan.shape.dims.push_back(before[d] + input.dims[d] + after[d]);
     size = plan.shape.dims.back() > most / size ? most + 1 : size * plan.shape.dims.back();
-    if (size > most) input_error("a padded image has more than 2^30 values", "", "correct the counts");
+    if (size > most) input_error("a padded image has more than 2^25 values", "", "correct the counts");
   }
   each_place(plan.shape.dims, [&](const std::vector<Index>& at) {
     std::vector<Index> from = at;

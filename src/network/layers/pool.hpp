@@ -19,6 +19,10 @@ class PoolCells {
       : channels_(sliding.channels()),
         plane_(sliding.height() * sliding.width()),
         positions_(sliding.positions()) {
+    constexpr double most =
+        0x1p25;  // far beyond any picture: a few bytes of a file must not ask for gigabytes
+    if (static_cast<double>(sliding.positions()) * static_cast<double>(sliding.taps()) > most)
+      input_error("a pooling layer's windows have more than 2^25 cells", "", "use smaller windows or images");
     const auto [kernel_rows, kernel_columns] = sliding.window().kernel;
     for (Index row = 0; row < sliding.rows(); ++row) {
       for (Index column = 0; column < sliding.columns(); ++column) {

@@ -16,7 +16,7 @@ Network Builder::begin() {
   const Shape shape = turned_shape(options_.input ? *options_.input : model_.shape());
   values_[model_.image().name()] = {-1, {shape.dims.begin(), shape.dims.end()}};
   try {
-    return Network(shape, options_.scaling ? *options_.scaling : model_.scaling());
+    return Network(shape, options_.scaling ? *options_.scaling : model_.scaling(shape));
   } catch (const Error& error) {
     const Exit code = options_.scaling || options_.input ? Exit::usage : error.code();
     throw Error(code, "'" + model_.path() + "': " + error.what(), "", "");
@@ -109,6 +109,14 @@ bool Builder::moves(const Node& node, int input) const {
 }
 
 const Value& Builder::value(const Node& node, int input) const {
+  const Value& value = value_or_codes(node, input);
+  if (value.grid) {
+    refuse(node, "it works on quantised activations", "export it with DequantizeLinear before the node");
+  }
+  return value;
+}
+
+const Value& Builder::value_or_codes(const Node& node, int input) const {
   const auto found = has_input(node, input) ? values_.find(node.input(input)) : values_.end();
   if (found == values_.end()) {
     refuse(node, "its input " + std::to_string(input) + " does not depend on the image",
@@ -136,8 +144,9 @@ int Builder::picture(const Node& node, const Value& value) {
 Value Builder::add(const Node& node, const std::string& kind, const LayerOptions& options,
                    std::vector<int> inputs, Parameters parameters) {
   try {
-    const int index = network_.add(make_layer(kind, options), std::move(parameters.weights),
-                                   std::move(inputs), free_name(node.name()));
+    const int index = network_.add(
+        make_layer(kind, options), std::move(parameters.weights), std::move(inputs),
+        free_name(node.name().empty() ? kind + std::to_string(network_.nodes().size()) : node.name()));
     const auto& made = network_.nodes()[static_cast<std::size_t>(index)];
     if (parameters.coded != nullptr) store_codes(node, made.weights, *parameters.coded);
     Value value{index, {made.shape.dims.begin(), made.shape.dims.end()}};
@@ -152,16 +161,24 @@ Value Builder::add(const Node& node, const std::string& kind, const LayerOptions
   }
 }
 
-/// Several layers may come of one node, and nodes may share a name or have none.
-std::string Builder::free_name(const std::string& wanted) const {
-  const auto taken = [&](const std::string& name) {
-    return std::any_of(network_.nodes().begin(), network_.nodes().end(),
-                       [&](const auto& node) { return node.name == name; });
-  };
-  if (wanted.empty()) return wanted;
+/// Several layers may come of one node, and nodes may share a name.
+std::string Builder::free_name(const std::string& wanted) {
   std::string name = wanted;
-  for (int i = 2; taken(name); ++i) name = wanted + "." + std::to_string(i);
+  while (!names_.emplace(name, 1).second) name = wanted + "." + std::to_string(++names_[wanted]);
   return name;
+}
+
+void Builder::note_once(const std::string& sentence) {
+  if (std::find(notes_.begin(), notes_.end(), sentence) == notes_.end()) notes_.push_back(sentence);
+}
+
+void Builder::charge(const Node& node, const Dims& entries) {
+  constexpr std::int64_t most = std::int64_t{1} << 25;
+  if (!within(entries, std::min(most, std::max<std::int64_t>(room_, 1)))) {
+    refuse(node, "it works on " + sizes_text(entries) + " values of an image",
+           "that is more than this program has memory for: use smaller images");
+  }
+  room_ -= product(entries);
 }
 
 }  // namespace temblor::onnx_io

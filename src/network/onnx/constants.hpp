@@ -61,6 +61,14 @@ Tensor fold_cast(const Folding& folding);
 Tensor fold_range(const Folding& folding);
 Tensor fold_sqrt(const Folding& folding);
 
+// Codes (fold_codes.cpp).
+Tensor fold_dequantize(const Folding& folding);
+Tensor fold_quantize(const Folding& folding);
+/// Codes as real numbers, as DequantizeLinear has it. `zero` may be null. The result keeps int8 and uint8
+/// codes. Bad-input error where scale and zero point do not fit.
+Tensor decoded(const Folding& folding, const Tensor& codes, const Tensor& scale, const Tensor* zero,
+               std::int64_t axis);
+
 /// The tensor as it repeats along sizes of 1 or missing ones.
 Tensor broadcast(const Folding& folding, const Tensor& tensor, const Dims& dims);
 

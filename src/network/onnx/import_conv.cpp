@@ -3,11 +3,18 @@
 
 namespace temblor::onnx_io {
 
-void convert_conv(Builder& builder, const Node& node) {
-  const Value value = builder.value(node, 0);
-  const Tensor& kernel = builder.constant(node, 1);
+namespace {
+
+struct Convolution {
+  LayerOptions options;
+  Parameters parameters;
+  int input;
+};
+
+/// All but the bias.
+Convolution convolution(Builder& builder, const Node& node, const Value& value, const Tensor& kernel) {
   if (!kernel.real || kernel.dims.size() != 4 || !within(kernel.dims, std::int64_t{1} << 31)) {
-    builder.refuse(node, "its kernel '" + node.input(1) + "' is " + sizes_text(kernel.dims),
+    builder.refuse(node, "its kernel is " + sizes_text(kernel.dims),
                    "convolutions of pictures have [output x input channels x rows x columns]");
   }
   const Dims taps{kernel.dims[2], kernel.dims[3]};
@@ -23,19 +30,51 @@ void convert_conv(Builder& builder, const Node& node) {
                        " groups, the input has " + std::to_string(value.dims[0]) + " channels",
                    "export the model again");
   }
-  LayerOptions options = window_options(builder, node, taps, value.dims);
-  options["groups"] = {static_cast<double>(group)};
-  Parameters parameters;
-  parameters.coded = kernel.coded;
-  parameters.weights.weight =
+  Convolution made{window_options(builder, node, taps, value.dims), {}, input};
+  made.options["groups"] = {static_cast<double>(group)};
+  made.parameters.coded = kernel.coded;
+  made.parameters.weights.weight =
       Eigen::Map<const Matrix>(kernel.values.data(), kernel.dims[0], product(kernel.dims) / kernel.dims[0]);
+  return made;
+}
+
+}  // namespace
+
+void convert_conv(Builder& builder, const Node& node) {
+  const Value value = builder.value(node, 0);
+  const Tensor& kernel = builder.constant(node, 1);
+  Convolution made = convolution(builder, node, value, kernel);
   if (has_input(node, 2)) {
     const Tensor& bias = builder.constant(node, 2);
     if (!bias.real || bias.dims != Dims{kernel.dims[0]})
       builder.refuse(node, "its bias is " + sizes_text(bias.dims), "give one value an output channel");
-    parameters.weights.bias = Eigen::Map<const Vector>(bias.values.data(), kernel.dims[0]);
+    made.parameters.weights.bias = Eigen::Map<const Vector>(bias.values.data(), kernel.dims[0]);
   }
-  add_weighted(builder, node, "conv2d", options, std::move(parameters), input);
+  add_weighted(builder, node, "conv2d", made.options, std::move(made.parameters), made.input);
+}
+
+void convert_qlinear_conv(Builder& builder, const Node& node) {
+  const Grid seen = grid_at(builder, node, 1, 2);
+  const Value value = codes_at(builder, node, 0, seen);
+  const Tensor kernel = decoded_at(builder, node, 3, 0);
+  Convolution made = convolution(builder, node, value, kernel);
+  if (has_input(node, 8)) {
+    // Whole numbers of input scale times kernel scale.
+    const Tensor& bias = builder.constant(node, 8);
+    if (bias.real || bias.dims != Dims{kernel.dims[0]})
+      builder.refuse(node, "its bias is " + sizes_text(bias.dims), "give one value an output channel");
+    const auto& scale = kernel.coded->scale;
+    made.parameters.weights.bias.resize(kernel.dims[0]);
+    for (std::size_t c = 0; c < bias.whole.size(); ++c) {
+      const double unit =
+          static_cast<double>(seen.scale) * static_cast<double>(scale[scale.size() > 1 ? c : 0]);
+      made.parameters.weights.bias[static_cast<Index>(c)] =
+          static_cast<float>(unit * static_cast<double>(bias.whole[c]));
+    }
+  }
+  give_codes(builder, node,
+             builder.add(node, "conv2d", made.options, {made.input}, std::move(made.parameters)),
+             grid_at(builder, node, 6, 7));
 }
 
 }  // namespace temblor::onnx_io

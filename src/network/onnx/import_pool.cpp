@@ -15,12 +15,23 @@ LayerOptions pool_options(const Builder& builder, const Node& node, const Value&
   return window_options(builder, node, kernel, value.dims);
 }
 
+Value add_pool(Builder& builder, const Node& node, const std::string& kind, const LayerOptions& options,
+               int input) {
+  Value value = builder.add(node, kind, options, {input});
+  const auto& kernel = options.at("kernel");
+  builder.charge(node, {value.dims[1], value.dims[2], static_cast<std::int64_t>(kernel[0]),
+                        static_cast<std::int64_t>(kernel[1])});
+  return value;
+}
+
 }  // namespace
 
 void convert_max_pool(Builder& builder, const Node& node) {
-  const Value value = builder.value(node, 0);
+  const Value value = builder.value_or_codes(node, 0);
   const int input = builder.picture(node, value);
-  builder.give(node, builder.add(node, "max-pool", pool_options(builder, node, value), {input}));
+  Value result = add_pool(builder, node, "max-pool", pool_options(builder, node, value), input);
+  result.grid = value.grid;
+  builder.give(node, std::move(result));
 }
 
 void convert_average_pool(Builder& builder, const Node& node) {
@@ -36,11 +47,13 @@ void convert_average_pool(Builder& builder, const Node& node) {
                    "exporters disagree on their mean: set one of both to 0");
   }
   options["count-padding"] = {counted ? 1.0 : 0.0};
-  builder.give(node, builder.add(node, "average-pool", options, {input}));
+  builder.give(node, add_pool(builder, node, "average-pool", options, input));
 }
 
 void convert_global_average_pool(Builder& builder, const Node& node) {
-  const int input = builder.picture(node, builder.value(node, 0));
+  const Value value = builder.value(node, 0);
+  const int input = builder.picture(node, value);
+  builder.charge(node, {value.dims[1], value.dims[2]});
   builder.give(node, builder.add(node, "global-average-pool", {}, {input}));
 }
 
@@ -53,6 +66,7 @@ void convert_reduce_mean(Builder& builder, const Node& node) {
     builder.refuse(node, "it is not the mean over rows and columns",
                    "average channels of pictures: axes 2, 3");
   const int input = builder.picture(node, value);
+  builder.charge(node, {value.dims[1], value.dims[2]});
   Value mean = builder.add(node, "global-average-pool", {}, {input});
   if (integer(node, "keepdims", 1) == 0) mean.dims = {value.dims[0]};
   builder.give(node, std::move(mean));

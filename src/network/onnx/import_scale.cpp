@@ -1,5 +1,6 @@
 #include "operators.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <temblor/base/error.hpp>
@@ -39,6 +40,13 @@ Parameters scale_parameters(const ChannelScale& scale) {
   parameters.weights.weight = scale.factor.cast<float>();
   if (!scale.shift.isZero(0)) parameters.weights.bias = scale.shift.cast<float>();
   return parameters;
+}
+
+/// Codes of a constant stay where the layer's weights are that constant.
+void keep_codes(Parameters& parameters, const Tensor& tensor) {
+  const Matrix& weight = parameters.weights.weight;
+  if (std::equal(tensor.values.begin(), tensor.values.end(), weight.data(), weight.data() + weight.size()))
+    parameters.coded = tensor.coded;
 }
 
 /// A constant that differs within channels: a scaling of each value.
@@ -108,8 +116,7 @@ void add_weighted(Builder& builder, const Node& node, const std::string& kind, c
   const Dims seen = kind == "dense" ? dims : Dims{channels, 0, 0};
   const std::size_t axis = kind == "dense" ? dims.size() - 1 : 0;
   std::string output = node.output(0);
-  std::vector<int> folded;
-  for (;;) {
+  while (!builder.model().own()) {
     const int at = builder.model().only_reader(output);
     if (at < 0) break;
     const Node& next = builder.model().graph().node(at);
@@ -136,8 +143,10 @@ void add_weighted(Builder& builder, const Node& node, const std::string& kind, c
 void convert_batch_norm(Builder& builder, const Node& node) {
   const Value value = builder.value(node, 0);
   const int input = builder.shaped(node, value);
-  builder.give(node, builder.add(node, "scale", {}, {input},
-                                 scale_parameters(batch_norm(builder, node, value.dims[0]))));
+  const ChannelScale norm = batch_norm(builder, node, value.dims[0]);
+  Parameters parameters{{norm.factor.cast<float>(), norm.shift.cast<float>()}};
+  keep_codes(parameters, builder.constant(node, 1));
+  builder.give(node, builder.add(node, "scale", {}, {input}, std::move(parameters)));
 }
 
 void convert_arithmetic(Builder& builder, const Node& node) {
@@ -156,7 +165,9 @@ void convert_arithmetic(Builder& builder, const Node& node) {
   const auto scale = channel_scale(builder, node, value.dims, 0);
   if (!scale) return add_valuewise(builder, node, 1 - moving, value);
   const int input = builder.shaped(node, value);
-  builder.give(node, builder.add(node, "scale", {}, {input}, scale_parameters(*scale)));
+  Parameters parameters = scale_parameters(*scale);
+  keep_codes(parameters, builder.constant(node, 1 - moving));
+  builder.give(node, builder.add(node, "scale", {}, {input}, std::move(parameters)));
 }
 
 /// Add, Sub and Sum of values that depend on the image.

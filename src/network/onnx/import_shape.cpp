@@ -81,6 +81,7 @@ void add_slice(Builder& builder, const Node& node, const Value& value, const std
     options["count"].push_back(static_cast<double>(part.count));
     options["step"].push_back(static_cast<double>(part.count > 1 ? part.step : 1));
   }
+  builder.charge(node, dims);
   const int input = builder.shaped(node, value);
   builder.give(node, {builder.add(node, "slice", options, {input}).node, dims});
 }
@@ -88,11 +89,13 @@ void add_slice(Builder& builder, const Node& node, const Value& value, const std
 }  // namespace
 
 void convert_reshape(Builder& builder, const Node& node) {
-  const Value value = builder.value(node, 0);
+  const Value value = builder.value_or_codes(node, 0);
   const std::string& op = node.op_type();
-  Value result{value.node, op == "Flatten"   ? flattened(builder, node, value.dims)
-                           : op == "Reshape" ? to_sizes(builder, node, value.dims)
-                                             : with_ones(builder, node, value.dims)};
+  Value result{value.node,
+               op == "Flatten"   ? flattened(builder, node, value.dims)
+               : op == "Reshape" ? to_sizes(builder, node, value.dims)
+                                 : with_ones(builder, node, value.dims),
+               value.grid};
   // What only puts in or takes out sizes of 1 often undoes another: later layers ask for the shape they need.
   const bool flat = result.dims.size() == 1 && value.dims.size() > 1;
   if (flat || (op == "Reshape" && result.dims.size() <= 3)) result.node = builder.shaped(node, result);
@@ -100,7 +103,7 @@ void convert_reshape(Builder& builder, const Node& node) {
 }
 
 void convert_shape(Builder& builder, const Node& node) {
-  const Value& value = builder.value(node, 0);
+  const Value& value = builder.value_or_codes(node, 0);
   Dims all{batch_size};
   all.insert(all.end(), value.dims.begin(), value.dims.end());
   const auto rank = static_cast<std::int64_t>(all.size());
@@ -178,6 +181,7 @@ void convert_pad(Builder& builder, const Node& node) {
   }
   LayerOptions options{{"value", {static_cast<double>(constant)}}};
   bool none = true;
+  Dims padded;
   for (std::size_t d = 0; d < rank; ++d) {
     const auto before = pads[d];
     const auto after = pads[d + rank];
@@ -186,10 +190,12 @@ void convert_pad(Builder& builder, const Node& node) {
       builder.refuse(node, "it pads by " + sizes_text(pads), "counts from 0 up are supported");
     if (d == 0 && (before != 0 || after != 0)) builder.refuse(node, "it pads the batch", "pad images");
     if (d == 0) continue;
+    padded.push_back(before + value.dims[d - 1] + after);
     options["before"].push_back(static_cast<double>(before));
     options["after"].push_back(static_cast<double>(after));
   }
   if (none) return builder.give(node, value);
+  builder.charge(node, padded);
   const int input = builder.shaped(node, value);
   builder.give(node, builder.add(node, "pad", options, {input}));
 }
@@ -218,8 +224,16 @@ void convert_transpose(Builder& builder, const Node& node) {
     last = order[d];
   }
   if (!moves) return builder.give(node, {value.node, dims});
+  builder.charge(node, dims);
   const int input = builder.shaped(node, value);
   builder.give(node, builder.add(node, "transpose", options, {input}));
+}
+
+void convert_cast(Builder& builder, const Node& node) {
+  const auto to = integer(node, "to", 0);
+  if (to != ::onnx::TensorProto::FLOAT)
+    builder.refuse(node, "it turns activations into type " + std::to_string(to), "activations are float32");
+  builder.give(node, builder.value(node, 0));
 }
 
 void convert_concat(Builder& builder, const Node& node) {

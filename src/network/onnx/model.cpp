@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -137,6 +138,15 @@ Constants Model::constants() const {
 Shape Model::shape() const {
   const auto& dims = image_->type().tensor_type().shape().dim();
   const std::string what = "input '" + image_->name() + "' in '" + path_ + "'";
+  using ::onnx::TensorProto;
+  const int type = image_->type().tensor_type().elem_type();
+  const bool real = type == TensorProto::UNDEFINED || type == TensorProto::FLOAT ||
+                    type == TensorProto::DOUBLE || type == TensorProto::FLOAT16 ||
+                    type == TensorProto::BFLOAT16;
+  if (!real) {
+    input_error(what, "its type is " + std::to_string(type) + ", whole numbers",
+                "export a network of real inputs: raw values are scaled before it");
+  }
   if (dims.size() < 2 || dims.size() > 4) {
     input_error(what, "it has " + std::to_string(dims.size()) + " sizes, batch included",
                 "a batch of images has two to four; say which by --input-shape");
@@ -158,22 +168,32 @@ Shape Model::shape() const {
   return shape;
 }
 
-InputScaling Model::scaling() const {
+InputScaling Model::scaling(const Shape& shape) const {
   InputScaling scaling;
   for (const auto& property : proto_.metadata_props()) {
-    const std::string what = "metadata '" + property.key() + "' in '" + path_ + "'";
-    const auto numbers = [&] {
-      std::vector<double> values;
-      try {
-        for (const auto& word : split(property.value(), ',')) values.push_back(parse_real(word, what));
-      } catch (const Error& error) {
-        throw Error(Exit::bad_input, error.what(), "", "");
-      }
-      return values;
-    };
-    if (property.key() == "temblor.scale") scaling.scale = numbers().front();
-    if (property.key() == "temblor.mean") scaling.mean = numbers();
-    if (property.key() == "temblor.std") scaling.std = numbers();
+    const std::string& key = property.key();
+    if (key != "temblor.scale" && key != "temblor.mean" && key != "temblor.std") continue;
+    const std::string what = "metadata '" + key + "' in '" + path_ + "'";
+    std::vector<double> values;
+    try {
+      for (const auto& word : split(property.value(), ',')) values.push_back(parse_real(word, what));
+    } catch (const Error& error) {
+      throw Error(Exit::bad_input, error.what(), "", "");
+    }
+    const Index channels = shape.dims.size() == 3 ? shape.dims[0] : shape.size();
+    const bool fits =
+        values.size() == 1 || (key != "temblor.scale" && static_cast<Index>(values.size()) == channels);
+    const bool possible = std::all_of(values.begin(), values.end(), [&](double value) {
+      return std::isfinite(value) &&
+             (key == "temblor.mean" || (key == "temblor.std" ? value > 0 : value != 0));
+    });
+    if (!fits || !possible) {
+      input_error(what, "it is '" + property.value() + "', images are " + shape.text(),
+                  "give --scale, --mean and --std");
+    }
+    if (key == "temblor.scale") scaling.scale = values[0];
+    if (key == "temblor.mean") scaling.mean = values;
+    if (key == "temblor.std") scaling.std = values;
   }
   return scaling;
 }

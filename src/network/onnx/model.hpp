@@ -15,6 +15,8 @@ class Model {
 
   const std::string& path() const { return path_; }
   const ::onnx::GraphProto& graph() const { return proto_.graph(); }
+  /// Whether this program wrote it: then every node stands for a layer, and nothing is folded.
+  bool own() const { return proto_.producer_name() == "temblor"; }
   const std::string& output() const { return graph().output(0).name(); }
   const ::onnx::ValueInfoProto& image() const { return *image_; }
   /// Whether the output depends on the node.
@@ -27,8 +29,9 @@ class Model {
   Constants constants() const;
   /// Shape of one image; bad-input error where the file leaves it open.
   Shape shape() const;
-  /// As export_onnx notes it, else 1/255, 0, 1.
-  InputScaling scaling() const;
+  /// As export_onnx notes it, else 1/255, 0, 1. Bad-input error for a note that does not fit images of the
+  /// shape.
+  InputScaling scaling(const Shape& shape) const;
 
   [[noreturn]] void refuse(const std::string& why, const std::string& cure) const;
 

@@ -21,6 +21,11 @@ void convert_gemm(Builder& builder, const Node& node);
 void convert_matmul(Builder& builder, const Node& node);
 // import_conv.cpp
 void convert_conv(Builder& builder, const Node& node);
+void convert_qlinear_conv(Builder& builder, const Node& node);
+void convert_qlinear_matmul(Builder& builder, const Node& node);
+// import_codes.cpp
+void convert_dequantize_linear(Builder& builder, const Node& node);
+void convert_quantize_linear(Builder& builder, const Node& node);
 // import_scale.cpp
 void convert_batch_norm(Builder& builder, const Node& node);
 void convert_arithmetic(Builder& builder, const Node& node);  ///< Add, Div, Mul, Sub
@@ -40,6 +45,7 @@ void convert_max_pool(Builder& builder, const Node& node);
 void convert_reduce_mean(Builder& builder, const Node& node);
 // import_shape.cpp
 void convert_concat(Builder& builder, const Node& node);
+void convert_cast(Builder& builder, const Node& node);
 void convert_gather(Builder& builder, const Node& node);
 void convert_pad(Builder& builder, const Node& node);
 void convert_reshape(Builder& builder, const Node& node);  ///< Flatten, Reshape, Squeeze, Unsqueeze
@@ -52,6 +58,15 @@ void convert_transpose(Builder& builder, const Node& node);
 /// Gives the value of the last of them, of the sizes `dims`, empty: those of the layer.
 void add_weighted(Builder& builder, const Node& node, const std::string& kind, const LayerOptions& options,
                   Parameters parameters, int input, const Dims& dims = {});
+
+/// The grid of activations that a scale and a zero point (may be missing) at these inputs give.
+Grid grid_at(const Builder& builder, const Node& node, int scale, int zero);
+/// The value at an input, refused unless it has codes of that grid.
+Value codes_at(const Builder& builder, const Node& node, int input, const Grid& grid);
+/// Gives a value as codes of a grid: clipped to what the grid can hold, not rounded, which is noted.
+void give_codes(Builder& builder, const Node& node, const Value& value, const Grid& grid);
+/// The real weights of codes at an input, scale and zero point behind it.
+Tensor decoded_at(const Builder& builder, const Node& node, int input, std::int64_t axis);
 
 /// p = factor z + shift, channel by channel.
 struct ChannelScale {
