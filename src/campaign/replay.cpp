@@ -129,7 +129,7 @@ Replay replay(const ReplayRequest& request) {
   const auto& base = plan.bases[point.base].network;
   const auto attack = make_attack(*point.attack, plan.context(point));
   const auto protection = plan.protection(point);
-  const Evaluator evaluator(base, plan.data);
+  const Evaluator evaluator(base, plan.data, request.activation_memory);
   Evaluator::Scratch scratch(evaluator);
   TrialSamples samples;
   auto run = run_trial(plan, index, request.trial, *attack, *protection, evaluator, scratch, samples);

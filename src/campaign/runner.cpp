@@ -165,7 +165,11 @@ class Runner {
   const Evaluator& evaluator(std::size_t base) {
     const std::lock_guard lock(evaluators_mutex_);
     auto& slot = evaluators_[base];
-    if (!slot) slot = std::make_unique<Evaluator>(plan_.bases[base].network, plan_.data);
+    if (!slot) {
+      const auto bases = static_cast<std::int64_t>(plan_.bases.size());
+      slot = std::make_unique<Evaluator>(plan_.bases[base].network, plan_.data,
+                                         options_.activation_memory / bases);
+    }
     return *slot;
   }
 

@@ -8,6 +8,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/cli/campaign_options.hpp>
+#include <temblor/cli/memory_option.hpp>
 
 namespace temblor::cli {
 namespace {
@@ -163,6 +164,7 @@ RunReport run_campaign(const Plan& plan, const std::string& output, const Argume
   options.words = &streams.err;
   options.progress = streams.terminal ? &streams.err : nullptr;
   options.command_line = arguments.command_line;
+  options.activation_memory = activation_memory(arguments);
   const auto done = temblor::run_campaign(plan, output, options);
   if (done.state == RunState::interrupted) {
     streams.err << "stopped: " << done.blocks_done << " of " << done.blocks << " blocks are saved in '"

@@ -19,6 +19,7 @@
 #include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/memory_option.hpp>
 #include <temblor/cli/new_file.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/cli/sections.hpp>
@@ -170,7 +171,7 @@ int run_census(const Arguments& arguments, const Streams& streams) {
 
   const InterruptGuard guard;
   const auto begin = std::chrono::steady_clock::now();
-  const Evaluator evaluator(stored.network, data);
+  const Evaluator evaluator(stored.network, data, activation_memory(arguments));
   const Census census = [&] {
     Watch watch(streams);
     request.progress = [&](double share) { return watch(share); };
@@ -245,6 +246,7 @@ Subcommand census_command() {
            {.name = "threads",
             .value = "N",
             .help = "threads (also TEMBLOR_THREADS; default: all processors)"},
+           activation_memory_option(),
            {.name = "output", .value = "FILE", .help = "write the census there", .letter = 'o'},
            {.name = "json", .value = "", .help = "print JSON instead of text"}},
       .run = run_census};

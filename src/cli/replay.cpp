@@ -9,6 +9,7 @@
 #include <temblor/campaign/replay.hpp>
 #include <temblor/campaign/trial_columns.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/memory_option.hpp>
 #include <temblor/cli/output.hpp>
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
@@ -116,6 +117,7 @@ int run_replay(const Arguments& arguments, const Streams& streams) {
   if (const auto sample = arguments.text("sample")) request.sample = parse_integer(*sample, "--sample", 0);
   request.network = arguments.text("network");
   request.directory = arguments.text("data-dir");
+  request.activation_memory = activation_memory(arguments);
   const auto output = arguments.text("output");
   if (output) check_output(*output, "temblor-network", {request.file, request.network.value_or("")});
   const auto log = arguments.text("log");
@@ -193,6 +195,7 @@ Subcommand replay_command() {
       {.name = "sample", .value = "N", .help = "row of /samples (default: the trial's worst)"},
       {.name = "network", .value = "FILE", .help = "where the campaign's network is now"},
       {.name = "data-dir", .value = "DIR", .help = "where the campaign's dataset is now"},
+      activation_memory_option(),
       {.name = "log", .value = "FILE", .help = "write the log of flips: JSON for a name in .json, else CSV"},
       {.name = "output", .value = "FILE", .help = "write the perturbed network", .letter = 'o'},
   };

@@ -9,6 +9,7 @@
 #include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/campaign_table.hpp>
 #include <temblor/cli/commands.hpp>
+#include <temblor/cli/memory_option.hpp>
 #include <temblor/cli/parse.hpp>
 
 namespace temblor::cli {
@@ -150,6 +151,7 @@ Subcommand run_command() {
   command.options.push_back(interval_option());
   command.options.push_back(
       {.name = "threads", .value = "N", .help = "threads (also TEMBLOR_THREADS; default: all processors)"});
+  command.options.push_back(activation_memory_option());
   command.run = run_run;
   return command;
 }

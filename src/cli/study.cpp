@@ -11,6 +11,7 @@
 #include <temblor/cli/campaign_options.hpp>
 #include <temblor/cli/commands.hpp>
 #include <temblor/cli/data_options.hpp>
+#include <temblor/cli/memory_option.hpp>
 #include <temblor/cli/output.hpp>
 
 namespace temblor::cli {
@@ -170,6 +171,7 @@ Subcommand study_command() {
       interval_option(),
       {.name = "seed", .value = "N", .help = "key of all random streams", .initial = "1"},
       {.name = "threads", .value = "N", .help = "threads (also TEMBLOR_THREADS; default: all processors)"},
+      activation_memory_option(),
       {.name = "output", .value = "FILE", .help = "result file", .letter = 'o', .required = true},
       {.name = "csv", .value = "FILE", .help = "write the table of format, protection and rate there"},
       {.name = "json", .value = "", .help = "print JSON instead of text"}};

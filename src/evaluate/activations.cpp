@@ -102,7 +102,9 @@ void infer_activations(const Baseline& base, const ActivationFaults& faults, Sta
     std::vector<std::int32_t> rows;
     std::vector<Span> own;
     std::size_t end = first;
-    for (; end < order.size() && end - first < BlockRunner::block && site_of(order[end]) == site; ++end) {
+    for (; end < order.size() && end - first < static_cast<std::size_t>(state.runner.rows()) &&
+           site_of(order[end]) == site;
+         ++end) {
       rows.push_back(state.rows[order[end]]);
       own.push_back(spans[order[end]]);
     }
@@ -131,8 +133,8 @@ void infer_activations_full(const Baseline& base, const ActivationFaults& faults
   Injector injector(base.network, faults);
   const std::vector<bool> all(base.network.nodes().size(), true);
   std::size_t next = 0;
-  for (Index first = 0; first < base.data.size(); first += BlockRunner::block) {
-    const Index count = std::min(BlockRunner::block, base.data.size() - first);
+  for (Index first = 0; first < base.data.size(); first += state.runner.rows()) {
+    const Index count = std::min(state.runner.rows(), base.data.size() - first);
     std::vector<Span> spans;
     for (Index row = first; row < first + count; ++row) {
       const std::size_t begin = next;

@@ -1,5 +1,7 @@
 #include "chain.hpp"
 
+#include "golden.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -21,22 +23,23 @@ float up(double value) {
   return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::infinity());
 }
 
-/// Nodes of the chain: dense layers and the activation after each (-1: none). Empty when it is not one.
+/// Nodes of the chain that the network ends in: dense layers and the activation after each (-1: none).
 std::vector<std::pair<int, int>> chain_nodes(const Network& network) {
   std::vector<std::pair<int, int>> chain;
   const auto& nodes = network.nodes();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Network::Node& node = nodes[i];
     const int index = static_cast<int>(i);
-    if (node.inputs != std::vector<int>{index - 1}) return {};
-    if (node.layer->kind() == "dense") {
-      chain.emplace_back(index, -1);
-    } else if (node.layer->elementwise() && !chain.empty() && chain.back().second < 0 &&
-               i + 1 < nodes.size()) {
+    const bool follows = node.inputs == std::vector<int>{index - 1};
+    const bool activates = follows && node.layer->elementwise() && !chain.empty() &&
+                           chain.back().second < 0 && i + 1 < nodes.size();
+    if (activates) {
       chain.back().second = index;
-    } else if (!node.layer->reshapes() || !chain.empty()) {
-      return {};
+      continue;
     }
+    const bool dense = node.layer->kind() == "dense";
+    if (!dense || !follows) chain.clear();
+    if (dense) chain.emplace_back(index, -1);
   }
   return chain;
 }
@@ -87,20 +90,22 @@ double add_paths(const Matrix& input, const Weights& weights, bool first_stage, 
   return std::max(bias, *std::max_element(largest.begin(), largest.end()));
 }
 
-Chain::Stage make_stage(const Network& network, const Golden& golden, const Matrix& images,
-                        std::pair<int, int> nodes, bool first_stage) {
-  Chain::Stage stage;
+/// False where a golden value is not finite.
+bool make_stage(const Network& network, const Dataset& data, const Golden& golden, std::pair<int, int> nodes,
+                bool first_stage, Chain::Stage& stage) {
   stage.node = nodes.first;
   if (nodes.second >= 0)
     stage.activation = network.nodes()[static_cast<std::size_t>(nodes.second)].layer.get();
   const Network::Node& node = network.nodes()[static_cast<std::size_t>(nodes.first)];
-  const Matrix& input = golden.activations.of(node.inputs[0], images);
-  stage.input = input.transpose();
-  stage.before = golden.activations.outputs[static_cast<std::size_t>(nodes.first)].transpose();
+  stage.inputs = golden_outputs(network, data, golden, node.inputs[0]);
+  stage.outputs = golden_outputs(network, data, golden, nodes.first);
+  if (!finite(*stage.inputs) || !finite(*stage.outputs)) return false;
+  stage.input = stage.inputs->transpose();
+  stage.before = stage.outputs->transpose();
   for (Index j = 0; j < stage.input.rows(); ++j)
     stage.input_max.push_back(stage.input.row(j).cwiseAbs().maxCoeff());
-  stage.most = add_paths(input, network.weights(node.weights), first_stage, stage.path);
-  return stage;
+  stage.most = add_paths(*stage.inputs, network.weights(node.weights), first_stage, stage.path);
+  return stage.most < largest_sum;
 }
 
 /// reach, B and K of every stage, from the last to the first.
@@ -132,18 +137,19 @@ void add_rounding(const Network& network, Index images, Chain& chain) {
 
 }  // namespace
 
+int dense_tail(const Network& network) {
+  const auto nodes = chain_nodes(network);
+  return nodes.empty() ? static_cast<int>(network.nodes().size()) : nodes.front().first;
+}
+
 std::unique_ptr<const Chain> make_chain(const Network& network, const Dataset& data, const Golden& golden) {
   const auto nodes = chain_nodes(network);
-  if (nodes.empty() || nodes.back().second >= 0) return nullptr;
-  if (!finite(data.images)) return nullptr;
-  for (const Matrix& output : golden.activations.outputs) {
-    if (!finite(output)) return nullptr;
-  }
+  if (nodes.empty()) return nullptr;
   auto made = std::make_unique<Chain>();
   Chain& chain = *made;
   for (const auto& pair : nodes) {
-    chain.stages.push_back(make_stage(network, golden, data.images, pair, chain.stages.empty()));
-    if (!(chain.stages.back().most < largest_sum)) return nullptr;
+    const bool first = chain.stages.empty();
+    if (!make_stage(network, data, golden, pair, first, chain.stages.emplace_back())) return nullptr;
   }
   add_rounding(network, data.images.rows(), chain);
   const Matrix& logits = golden.logits();

@@ -8,8 +8,8 @@
 
 namespace temblor {
 
-/// A network that is a chain of dense layers with at most one element-wise activation after each, none after
-/// the last, and its golden run laid out for small changes.
+/// The end of a network that is a chain of dense layers with at most one element-wise activation after each,
+/// none after the last, and its golden run laid out for small changes. Often the whole network.
 ///
 /// Rounding (running error analysis, Higham, Accuracy and Stability of Numerical Algorithms, section 3.3; u =
 /// 2^-24; the code widens every term by 5 % for what is of second order). A step of a sum errs by at most u
@@ -26,15 +26,17 @@ namespace temblor {
 /// 8 ulp each, and the rounding of the shortcut's own sums).
 struct Chain {
   struct Stage {
-    int node = 0;                       ///< of the dense layer
-    const Layer* activation = nullptr;  ///< null after the last layer, or where there is none
-    Matrix input;                       ///< golden inputs, [inputs x images]
-    Matrix before;                      ///< golden outputs of the dense layer, [outputs x images]
-    Matrix path;                        ///< [outputs x images], see above
-    std::vector<float> input_max;       ///< largest magnitude of each input
-    std::vector<float> reach;           ///< each unit's
-    std::vector<float> rounding;        ///< B of each image
-    float factor_above = 0;             ///< K
+    int node = 0;                           ///< of the dense layer
+    const Layer* activation = nullptr;      ///< null after the last layer, or where there is none
+    std::shared_ptr<const Matrix> inputs;   ///< golden, [images x inputs]
+    std::shared_ptr<const Matrix> outputs;  ///< golden, of the dense layer, [images x outputs]
+    Matrix input;                           ///< golden inputs, [inputs x images]
+    Matrix before;                          ///< golden outputs of the dense layer, [outputs x images]
+    Matrix path;                            ///< [outputs x images], see above
+    std::vector<float> input_max;           ///< largest magnitude of each input
+    std::vector<float> reach;               ///< each unit's
+    std::vector<float> rounding;            ///< B of each image
+    float factor_above = 0;                 ///< K
     double growth = 1;  ///< no sum above grows by more than this times a change of this stage's outputs
     double most = 0;    ///< no golden sum of partial sums is larger
   };
@@ -47,11 +49,14 @@ struct Chain {
   }
 };
 
-/// Null when the network is no such chain, or some golden value is not finite.
+/// First node of the chain that the network ends in; the number of nodes when there is none.
+int dense_tail(const Network& network);
+
+/// Null when the network does not end in such a chain, or some golden value in it is not finite.
 std::unique_ptr<const Chain> make_chain(const Network& network, const Dataset& data, const Golden& golden);
 
 /// The effect of a few changed weights of one layer by rank-1 changes. False, with nothing folded, when the
-/// change is too large for finite arithmetic to be certain.
+/// layer is not in the chain or the change is too large for finite arithmetic to be certain.
 bool infer_changes(const Baseline& base, const Chain& chain, const SparseDelta& delta,
                    Evaluator::Scratch::State& state, Tally& tally);
 

@@ -183,7 +183,7 @@ void replace_logits(const Work& work, State& state) {
 void carry_up(const Work& work, State& state) {
   const std::vector<Stage>& stages = work.chain.stages;
   const Stage& next = stages[work.index + 1];
-  const Matrix& golden = work.base.golden.activations.outputs[static_cast<std::size_t>(next.node)];
+  const Matrix& golden = *next.outputs;
   const Matrix& weight = weights_of(work.base, next).weight;
   const Index outputs = golden.cols();
   const auto images = static_cast<std::size_t>(work.base.data.size());
@@ -294,7 +294,8 @@ bool infer_changes(const Baseline& base, const Chain& chain, const SparseDelta& 
                    Tally& tally) {
   const int node = base.network.node_of(static_cast<int>(delta.changes.front().layer));
   Work work{base, chain, 0, {}};
-  while (chain.stages[work.index].node != node) ++work.index;
+  while (work.index < chain.stages.size() && work.stage().node != node) ++work.index;
+  if (work.index == chain.stages.size()) return false;
   const Index inputs = work.stage().input.rows();
   state.units.clear();
   for (auto from = delta.changes.begin(); from != delta.changes.end();) {

@@ -1,4 +1,6 @@
 #include "chain.hpp"
+#include "golden.hpp"
+#include "ripple.hpp"
 #include "state.hpp"
 #include "tally.hpp"
 
@@ -20,35 +22,6 @@ std::uint64_t next_id() {
   return ++last;
 }
 
-Golden run_golden(const Network& network, const Dataset& data) {
-  Golden golden;
-  forward(network, network.view(), data.images, golden.activations);
-  const Index classes = network.classes();
-  for (Index n = 0; n < data.size(); ++n) {
-    const float* logits = golden.logits().data() + n * classes;
-    const std::int32_t label = data.labels[static_cast<std::size_t>(n)];
-    ensure(label >= 0 && label < classes, "labels are classes of the network");
-    golden.prediction.push_back(predict(logits, classes));
-    golden.margin.push_back(margin(logits, classes, label));
-    golden.correct += golden.prediction.back() == label ? 1 : 0;
-    golden.argmax_correct += argmax(logits, classes) == label ? 1 : 0;
-    golden.no_prediction += golden.prediction.back() < 0 ? 1 : 0;
-  }
-  return golden;
-}
-
-std::vector<OutputRange> golden_ranges(const Network& network, const Golden& golden) {
-  std::vector<OutputRange> ranges(network.nodes().size());
-  for (std::size_t i = 0; i < ranges.size(); ++i) {
-    const Matrix& outputs = golden.activations.outputs[i];
-    const Layer& layer = *network.nodes()[i].layer;
-    if ((!layer.elementwise() && layer.kind() != "held") || outputs.size() == 0 || !outputs.allFinite())
-      continue;
-    ranges[i] = {outputs.minCoeff(), outputs.maxCoeff(), true};
-  }
-  return ranges;
-}
-
 /// Units (rows of the matrix) that sorted changes of one layer touch.
 void touched_units(std::span<const Change> changes, Index inputs, std::vector<Index>& units) {
   units.clear();
@@ -68,10 +41,10 @@ std::span<const Change> first_layer(const SparseDelta& delta) {
 
 }  // namespace
 
-Evaluator::Evaluator(const Network& network, const Dataset& data)
+Evaluator::Evaluator(const Network& network, const Dataset& data, std::int64_t activation_memory)
     : network_(&network),
       data_(&data),
-      golden_(run_golden(network, data)),
+      golden_(run_golden(network, data, activation_memory)),
       tables_(std::make_unique<Tables>()) {
   tables_->id = next_id();
   tables_->packed = pack_dense(network, network.view());
@@ -79,6 +52,18 @@ Evaluator::Evaluator(const Network& network, const Dataset& data)
     const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(layer))];
     tables_->dense.push_back(node.layer->kind() == "dense");
   }
+}
+
+/// Whether changes of a few output channels of the layer are followed through the graph.
+bool Evaluator::ripples(int layer) const {
+  std::call_once(tables_->graph_made, [&] { tables_->graph = std::make_shared<RippleGraph>(*network_); });
+  const auto node = static_cast<std::size_t>(network_->node_of(layer));
+  return static_cast<int>(node) < tables_->graph->tail &&
+         tables_->graph->nodes[node].kind == RippleGraph::Kind::convolution;
+}
+
+std::shared_ptr<const Matrix> Evaluator::outputs(int node) const {
+  return golden_outputs(*network_, *data_, golden_, node);
 }
 
 Evaluator::~Evaluator() = default;
@@ -106,14 +91,16 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
     }
     const WeightView& view = state.workspace.apply(*sparse);
     bool few = !changes.empty() && golden_.no_prediction == 0;
+    const auto layer = changes.empty() ? 0 : static_cast<int>(changes.front().layer);
     if (few) {
-      const Weights& weights = network_->weights(static_cast<int>(changes.front().layer));
+      const Weights& weights = network_->weights(layer);
       touched_units(changes, weights.weight.cols(), state.units);
-      few = tables_->dense[changes.front().layer] &&
-            2 * static_cast<Index>(state.units.size()) <= weights.weight.rows();
+      few = 2 * static_cast<Index>(state.units.size()) <= weights.weight.rows();
     }
-    if (few) {
+    if (few && tables_->dense[changes.front().layer]) {
       infer_units(base, view, changes, one_layer, state, tally);
+    } else if (few && one_layer && ripples(layer)) {
+      infer_ripple(base, *tables_->graph, view, layer, state, tally);
     } else {
       infer_all(base, view, state, tally);
     }
@@ -151,7 +138,7 @@ TrialCounts Evaluator::evaluate_full(const Perturbation& perturbation, Scratch& 
 TrialCounts Evaluator::evaluate_clamped(const Perturbation& perturbation, bool full, Scratch& scratch,
                                         TrialSamples& samples) const {
   const Baseline base{*network_, *data_, golden_, *tables_};
-  std::call_once(tables_->ranges_made, [&] { tables_->ranges = golden_ranges(*network_, golden_); });
+  std::call_once(tables_->ranges_made, [&] { tables_->ranges = golden_ranges(*network_, *data_, golden_); });
   Scratch::State& state = *scratch.state_;
   Tally tally(golden_, *data_, tables_->id, samples);
   const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta);

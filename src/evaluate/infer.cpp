@@ -1,3 +1,4 @@
+#include "golden.hpp"
 #include "state.hpp"
 #include "tally.hpp"
 
@@ -48,7 +49,7 @@ void noticing_rows(const Matrix& input, std::span<const Change> changes, std::ve
 }
 
 /// Keeps the rows on which some unit's output, after the activation where one follows, differs from the
-/// golden one.
+/// golden one, as far as those are kept.
 void drop_unmoved(const Baseline& base, int node, State& state) {
   const int activation = activation_of(base.network, node);
   state.active = state.values;
@@ -58,6 +59,7 @@ void drop_unmoved(const Baseline& base, int node, State& state) {
   }
   const Matrix& golden =
       base.golden.activations.outputs[static_cast<std::size_t>(std::max(node, activation))];
+  if (golden.size() == 0) return;
   const std::size_t units = state.units.size();
   std::size_t kept = 0;
   for (std::size_t r = 0; r < state.rows.size(); ++r) {
@@ -116,15 +118,45 @@ void infer_all(const Baseline& base, const WeightView& view, State& state, Tally
   });
 }
 
+namespace {
+
+/// Remembers where a run has the outputs of one node.
+class Catcher final : public NodeHook {
+ public:
+  explicit Catcher(int node) : node_(node) {}
+  bool wants(int node) const override { return node == node_; }
+  void change(int, float* values) override { values_ = values; }
+  const float* values() const { return values_; }
+
+ private:
+  int node_;
+  const float* values_ = nullptr;
+};
+
+}  // namespace
+
 void compute_units(const Baseline& base, const WeightView& view, int layer, State& state) {
-  const Network::Node& node = base.network.nodes()[static_cast<std::size_t>(base.network.node_of(layer))];
-  const Matrix& input = base.golden.activations.of(node.inputs[0], base.data.images);
+  const int source = base.network.nodes()[static_cast<std::size_t>(base.network.node_of(layer))].inputs[0];
   const Weights& weights = *view[static_cast<std::size_t>(layer)];
+  const auto units = static_cast<Index>(state.units.size());
+  const auto total = static_cast<Index>(state.rows.size());
   state.packed_units.pack(weights.weight, weights.bias, state.units);
   state.values.resize(state.rows.size() * state.units.size());
-  state.packed_units.multiply({input.data(), input.cols(), state.rows.data()},
-                              static_cast<Index>(state.rows.size()), state.values.data(),
-                              static_cast<Index>(state.units.size()));
+  if (const Matrix* input = kept_outputs(base.network, base.data, base.golden, source)) {
+    state.packed_units.multiply({input->data(), input->cols(), state.rows.data()}, total, state.values.data(),
+                                units);
+    return;
+  }
+  use_weights(base, base.network.view(), -1, state);
+  const std::vector<bool> clean(base.network.nodes().size(), false);
+  Catcher catcher(source);
+  for (Index first = 0; first < total; first += state.runner.rows()) {
+    const Index count = std::min(state.runner.rows(), total - first);
+    state.runner.run({&base.data.images, 0, count, state.rows.data() + first}, base.golden.activations, clean,
+                     nullptr, &catcher);
+    state.packed_units.multiply({catcher.values(), weights.weight.cols(), nullptr}, count,
+                                state.values.data() + first * units, units);
+  }
 }
 
 void infer_rows(const Baseline& base, const WeightView& view, int layer, State& state, float* logits) {
@@ -148,9 +180,9 @@ void infer_units(const Baseline& base, const WeightView& view, std::span<const C
   const auto layer = static_cast<int>(changes.front().layer);
   const int node = base.network.node_of(layer);
   const int source = base.network.nodes()[static_cast<std::size_t>(node)].inputs[0];
-  const Matrix& input = base.golden.activations.of(source, base.data.images);
-  if (only_layer) {
-    noticing_rows(input, changes, state.rows);
+  const Matrix* input = kept_outputs(base.network, base.data, base.golden, source);
+  if (only_layer && input != nullptr) {
+    noticing_rows(*input, changes, state.rows);
   } else {
     state.rows.resize(static_cast<std::size_t>(base.data.size()));
     std::iota(state.rows.begin(), state.rows.end(), 0);

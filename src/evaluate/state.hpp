@@ -12,6 +12,8 @@
 namespace temblor {
 
 struct Chain;
+struct RippleGraph;
+class Ripple;
 
 /// What an evaluator knows beside the golden run.
 struct Evaluator::Tables {
@@ -20,6 +22,8 @@ struct Evaluator::Tables {
   std::vector<bool> dense;             ///< which weighted layers are dense
   std::once_flag chain_made;           ///< the chain is made when the first small change comes
   std::unique_ptr<const Chain> chain;  ///< null when the network is none
+  std::once_flag graph_made;           ///< likewise, before the chain
+  std::shared_ptr<const RippleGraph> graph;
   std::once_flag ranges_made;
   std::vector<OutputRange> ranges;  ///< of every node's golden outputs; limited: of activation functions
 };
@@ -38,6 +42,8 @@ struct Evaluator::Scratch::State {
   std::vector<float> values;       ///< [rows x units]: new outputs of the units
   std::vector<float> active;       ///< the same after the activation
   std::vector<float> logits;       ///< [rows x classes]
+
+  std::shared_ptr<Ripple> ripple;  ///< made when first used
 
   // Small changes (chain.hpp).
   std::vector<float> bound;    ///< [rows]: error bound of the logits
@@ -96,6 +102,12 @@ void infer_rows(const Baseline& base, const WeightView& view, int layer, Evaluat
 /// layer, of which state.units are the units. When no other layer is touched, only images that notice.
 void infer_units(const Baseline& base, const WeightView& view, std::span<const Change> changes,
                  bool only_layer, Evaluator::Scratch::State& state, Tally& tally);
+
+/// Infers again, exactly, what depends on the state's units (output channels) of one convolution before the
+/// dense tail: only images that notice, and of those only what changes. `view` touches that layer alone;
+/// golden logits are finite.
+void infer_ripple(const Baseline& base, const RippleGraph& graph, const WeightView& view, int layer,
+                  Evaluator::Scratch::State& state, Tally& tally);
 
 /// Outputs of the state's units of one layer for the state's rows, with the weights of `view`, into
 /// state.values.

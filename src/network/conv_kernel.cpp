@@ -167,19 +167,20 @@ void PackedConv::pad(const float* image, float* to) const {
   }
 }
 
-void PackedConv::run_panel(const Panel& panel, const float* image, float* sums) const {
+void PackedConv::run_panel(const Panel& panel, const float* image, const std::int32_t* corners,
+                           Index positions, float* sums) const {
   const Index passes = (depth_ + pass_depth - 1) / pass_depth;
   const Index step = (depth_ + passes - 1) / passes;
   const Index inputs = depth_ / sliding_.front().taps();
   for (Index first = 0; first < depth_; first += step) {
     const Pass pass{image + panel.group * inputs * padded_height_ * padded_width_,
-                    corners_.data(),
+                    corners,
                     offsets_.data() + first,
                     std::min(step, depth_ - first),
                     panels_.data() + panel.weights + first * panel_width,
                     first == 0 ? bias_.data() + panel.bias : nullptr,
                     sums};
-    run_pass(pass, positions_, panel.width <= lanes);
+    run_pass(pass, positions, panel.width <= lanes);
   }
 }
 
@@ -196,8 +197,31 @@ void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out
       image = padded.data();
     }
     for (const Panel& panel : list_) {
-      run_panel(panel, image, sums.data());
+      run_panel(panel, image, corners_.data(), positions_, sums.data());
       to_planes(sums.data(), positions_, panel.width, out + r * out_stride + panel.first * positions_);
+    }
+  }
+}
+
+void PackedConv::multiply_at(const float* image, std::span<const std::int32_t> at, float* out) const {
+  thread_local std::vector<float> padded;
+  thread_local std::vector<float> sums;
+  thread_local std::vector<std::int32_t> corners;
+  if (copies_) {
+    padded.resize(static_cast<std::size_t>(sliding_.front().channels() * padded_height_ * padded_width_));
+    pad(image, padded.data());
+    image = padded.data();
+  }
+  corners.clear();
+  for (const std::int32_t p : at) corners.push_back(corners_[static_cast<std::size_t>(p)]);
+  sums.resize(at.size() * static_cast<std::size_t>(panel_width));
+  for (const Panel& panel : list_) {
+    run_panel(panel, image, corners.data(), static_cast<Index>(at.size()), sums.data());
+    float* planes = out + panel.first * positions_;
+    const float* from = sums.data();
+    for (const std::int32_t p : at) {
+      for (Index c = 0; c < panel.width; ++c) planes[c * positions_ + p] = from[c];
+      from += panel_width;
     }
   }
 }

@@ -25,6 +25,7 @@ BlockRunner::BlockRunner(const Network& network)
     : network_(&network),
       consumers_(network.nodes().size(), 0),
       all_(network.nodes().size(), true),
+      uses_(network.nodes().size(), Use::none),
       slots_(network.nodes().size()) {
   for (const Network::Node& node : network.nodes()) {
     dense_.push_back(node.layer->kind() == "dense");
@@ -77,10 +78,14 @@ const Matrix* BlockRunner::gather(int node, const Images& images) {
 
 void BlockRunner::patch_node(std::size_t i, const Images& images, const Matrix& golden,
                              const UnitPatch& patch) {
-  const RowsView from{golden.data() + images.first * golden.cols(), golden.cols(), images.rows};
-  float* to = buffer_of(i, images.count);
-  for (Index r = 0; r < images.count; ++r, to += golden.cols()) {
-    std::copy_n(from.row(r), golden.cols(), to);
+  const Index units = units_of(static_cast<int>(i));
+  const bool kept = golden.size() != 0;
+  if (!kept) run_node(i, images);
+  float* to = kept ? buffer_of(i, images.count) : slots_[i].own;
+  ensure(to != nullptr, "a patched node has outputs of its own");
+  const RowsView from{golden.data() + images.first * units, units, images.rows};
+  for (Index r = 0; r < images.count; ++r, to += units) {
+    if (kept) std::copy_n(from.row(r), units, to);
     for (std::size_t u = 0; u < patch.units.size(); ++u)
       to[patch.units[u]] = patch.values[static_cast<std::size_t>(r) * patch.units.size() + u];
   }
@@ -151,6 +156,23 @@ void BlockRunner::offer(std::size_t i, Index count, NodeHook& hook) {
   hook.change(static_cast<int>(i), slot.own);
 }
 
+void BlockRunner::choose(const Activations& golden, const std::vector<bool>& dirty, const UnitPatch* patch,
+                         const NodeHook* hook) {
+  std::fill(uses_.begin(), uses_.end(), Use::none);
+  uses_.back() = Use::value;
+  for (std::size_t i = uses_.size(); i-- > 0;) {
+    if (hook != nullptr && hook->wants(static_cast<int>(i))) uses_[i] = Use::value;
+    if (uses_[i] == Use::none) continue;
+    const bool kept = i < golden.outputs.size() && golden.outputs[i].size() != 0;
+    const bool patched = patch != nullptr && patch->node == static_cast<int>(i);
+    if (kept && (patched || !dirty[i])) continue;
+    uses_[i] = Use::computed;
+    for (const int input : network_->nodes()[i].inputs) {
+      if (input >= 0) uses_[static_cast<std::size_t>(input)] = Use::value;
+    }
+  }
+}
+
 RowsView BlockRunner::run(const Images& images) {
   return run(images, {}, all_);
 }
@@ -163,10 +185,12 @@ RowsView BlockRunner::run(const Images& images, const Activations& golden, const
     return RowsView{all.data() + range.first * all.cols(), all.cols(), range.rows};
   };
   images_ = rows_of(*images.images);
+  choose(golden, dirty, patch, hook);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (uses_[i] == Use::none) continue;
     if (patch != nullptr && patch->node == static_cast<int>(i)) {
       patch_node(i, range, golden.outputs[i], *patch);
-    } else if (dirty[i]) {
+    } else if (uses_[i] == Use::computed) {
       run_node(i, range);
     } else {
       slots_[i].own = nullptr;

@@ -8,6 +8,7 @@
 #include <temblor/attacks/flip_search.hpp>
 #include <temblor/campaign/plan.hpp>
 #include <temblor/campaign/result_file.hpp>
+#include <temblor/evaluate/evaluator.hpp>
 #include <temblor/network/network.hpp>
 
 namespace temblor {
@@ -19,6 +20,7 @@ struct ReplayRequest {
   std::optional<std::int64_t> sample{};    ///< row of /samples; the trial's worst one when empty
   std::optional<std::string> network{};    ///< where the network is now
   std::optional<std::string> directory{};  ///< where the data are now
+  std::int64_t activation_memory = default_activation_memory;
 };
 
 /// An inverted bit of an activation.

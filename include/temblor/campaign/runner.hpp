@@ -16,6 +16,7 @@ struct RunOptions {
   std::ostream* words = nullptr;     ///< notes to people, or null
   std::ostream* progress = nullptr;  ///< a terminal, or null
   std::string command_line{};        ///< for /provenance
+  std::int64_t activation_memory = default_activation_memory;  ///< of all evaluators together
 };
 
 enum class RunState {

@@ -18,7 +18,9 @@ double margin(const float* logits, Index classes, std::int32_t label);
 
 /// The fault-free run of one network (in its number format) on one dataset.
 struct Golden {
-  Activations activations;               ///< every node's outputs [images x units]
+  /// Outputs [images x units] of the nodes that are kept, of the others empty: Evaluator::outputs. The last
+  /// node's, the logits, always are.
+  Activations activations;
   std::vector<std::int32_t> prediction;  ///< [images]
   std::vector<double> margin;            ///< [images], for the label
   std::int64_t correct = 0;
@@ -63,6 +65,9 @@ struct TrialSamples {
   std::uint64_t owner = 0;  ///< identity of the evaluator that filled the vectors; 0: none
 };
 
+/// What golden activations may take when nothing else is said: 2 GiB.
+constexpr std::int64_t default_activation_memory = std::int64_t{2} << 30;
+
 /// Evaluates perturbations of one network on one dataset. Immutable and shared; each worker has its own
 /// Scratch.
 ///
@@ -79,14 +84,20 @@ struct TrialSamples {
 ///   inferred exactly.
 class Evaluator {
  public:
-  /// Runs the golden pass. References must outlive the evaluator.
-  Evaluator(const Network& network, const Dataset& data);
+  /// Runs the golden pass. References must outlive the evaluator. Golden activations beside the logits are
+  /// kept as far as `activation_memory` bytes reach, those that save most first; the others are computed again
+  /// where a perturbation needs them. Results do not depend on it.
+  Evaluator(const Network& network, const Dataset& data,
+            std::int64_t activation_memory = default_activation_memory);
   ~Evaluator();
   Evaluator(Evaluator&&) noexcept;
   struct Tables;
 
   const Golden& golden() const { return golden_; }
   const Network& network() const { return *network_; }
+  /// Golden outputs of a node for all images [images x units]: the kept ones, which the evaluator owns, or
+  /// computed again.
+  std::shared_ptr<const Matrix> outputs(int node) const;
 
   /// Buffers of one worker, reused from trial to trial.
   class Scratch {
@@ -116,6 +127,8 @@ class Evaluator {
                                TrialSamples& samples) const;
 
  private:
+  bool ripples(int layer) const;
+
   const Network* network_;
   const Dataset* data_;
   Golden golden_;

@@ -30,6 +30,8 @@ class PackedConv {
   /// out[r * out_stride + c * positions() + p] for r < count, from images `in` [count x (channels * height *
   /// width)]; out_stride >= outputs() * positions().
   void multiply(const RowsView& in, Index count, float* out, Index out_stride) const;
+  /// The same for one image and some positions: out[c * positions() + p] for p in `at`, the rest stays.
+  void multiply_at(const float* image, std::span<const std::int32_t> at, float* out) const;
 
  private:
   /// Up to 16 output channels of one group.
@@ -42,7 +44,8 @@ class PackedConv {
   };
 
   void pad(const float* image, float* to) const;
-  void run_panel(const Panel& panel, const float* image, float* sums) const;
+  void run_panel(const Panel& panel, const float* image, const std::int32_t* corners, Index positions,
+                 float* sums) const;
 
   std::vector<Sliding> sliding_;  ///< one, or none before packing
   Index outputs_ = 0;
@@ -56,6 +59,27 @@ class PackedConv {
   std::vector<Panel> list_;
   std::vector<float> panels_;  ///< [panel][tap][lanes], padded with zeros
   std::vector<float> bias_;    ///< [panel][lanes]
+};
+
+/// Single output channels of a convolution at all positions, with the arithmetic of PackedConv, bit for bit:
+/// vectors run over positions instead of channels.
+class PlaneConv {
+ public:
+  PlaneConv(const Sliding& sliding, Index groups);
+
+  /// out[p] for the channel of `group` with `weights` [depth] and that bias.
+  void run(const float* image, Index group, const float* weights, float bias, float* out) const;
+
+ private:
+  void pad(const float* planes, float* to) const;
+
+  Sliding sliding_;
+  Index channels_ = 0;  ///< of the inputs of one group
+  Index padded_height_ = 0;
+  Index padded_width_ = 0;
+  Index span_ = 0;   ///< values from the first position of a sweep to its last
+  Index sweep_ = 0;  ///< output rows of a sweep
+  std::vector<std::int32_t> offsets_;
 };
 
 /// A layer that PackedConv computes, with the same arithmetic as forward().

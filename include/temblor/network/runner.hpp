@@ -66,8 +66,9 @@ class BlockRunner {
   };
   /// Every node. The result (logits, [count x classes]) is valid until the next run.
   RowsView run(const Images& images);
-  /// Only nodes marked in `dirty`; the others have their outputs in `golden` (all images). `hook` is given
-  /// nodes of either kind.
+  /// Only nodes marked in `dirty`; the others have their outputs in `golden` (all images), or where those are
+  /// empty are computed too, as far as a dirty node, the hook or the result needs them. `hook` is given nodes
+  /// of either kind.
   RowsView run(const Images& images, const Activations& golden, const std::vector<bool>& dirty,
                const UnitPatch* patch = nullptr, NodeHook* hook = nullptr);
 
@@ -86,6 +87,11 @@ class BlockRunner {
     bool packed = false;  ///< `conv` holds what `use` gave
   };
 
+  /// What a run does with a node.
+  enum class Use : std::uint8_t { none, value, computed };
+
+  void choose(const Activations& golden, const std::vector<bool>& dirty, const UnitPatch* patch,
+              const NodeHook* hook);
   void run_node(std::size_t i, const Images& images);
   void clip_node(std::size_t i, Index count);
   const Matrix* gather(int node, const Images& images);
@@ -100,6 +106,7 @@ class BlockRunner {
   std::vector<bool> dense_;
   Index rows_ = block;
   std::vector<bool> all_;
+  std::vector<Use> uses_;
   WeightView weights_;
   std::vector<const PackedDense*> packed_;
   const std::vector<OutputRange>* ranges_ = nullptr;

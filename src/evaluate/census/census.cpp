@@ -70,7 +70,8 @@ class Progress {
 }
 
 std::string why_not(const Network& network, const Chain* chain) {
-  if (chain == nullptr) return "not a chain of dense layers with finite golden values";
+  if (chain == nullptr || static_cast<int>(chain->stages.size()) != network.layers())
+    return "not a chain of dense layers with finite golden values";
   for (std::size_t k = 0; k + 1 < chain->stages.size(); ++k) {
     const Layer* activation = chain->stages[k].activation;
     const std::string kind = activation == nullptr ? "no activation" : std::string(activation->kind());

@@ -17,8 +17,7 @@ void Reinference::begin(std::size_t stage, Index unit) {
 }
 
 std::span<const Inferred> Reinference::run(Index image, std::span<const Variant> variants) {
-  const auto node = static_cast<std::size_t>(chain_->stages[stage_].node);
-  const Matrix& input = base_.golden.activations.of(base_.network.nodes()[node].inputs[0], base_.data.images);
+  const Matrix& input = *chain_->stages[stage_].inputs;
   const RowsView row{input.data() + image * input.cols(), input.cols(), nullptr};
   sums_.clear();
   std::array<float, static_cast<std::size_t>(batch)> values{};
@@ -63,8 +62,7 @@ void Reinference::infer(Index image, std::span<const float> sums) {
   there_.resize(here_.size());
   const Chain::Stage& own = stages[stage_];
   Index width = own.before.rows();
-  const auto& outputs = base_.golden.activations.outputs;
-  const Matrix& golden = outputs[static_cast<std::size_t>(own.node + (own.activation != nullptr ? 1 : 0))];
+  const Matrix& golden = stage_ + 1 < stages.size() ? *stages[stage_ + 1].inputs : *own.outputs;
   for (Index r = 0; r < count; ++r) {
     float* to = here_.data() + r * width;
     std::copy_n(golden.data() + image * width, width, to);

@@ -84,7 +84,7 @@ RayTracer::RayTracer(const Network& network, const Dataset& data, const Golden& 
     Above::Level level;
     level.units = weight.rows();
     level.padded = (weight.rows() + lanes - 1) / lanes * lanes;
-    level.golden = &golden.activations.outputs[static_cast<std::size_t>(node)];
+    level.golden = chain.stages[k].outputs.get();
     level.offset = above_.total;
     level.columns.assign(static_cast<std::size_t>(level.padded * weight.cols()), 0.0);
     for (Index c = 0; c < weight.cols(); ++c) {

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "state.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <temblor/network/conv.hpp>
+
+namespace temblor {
+
+/// A network laid out for following a change through its graph, image by image.
+struct RippleGraph {
+  enum class Kind { convolution, dense, elementwise, reshape, sum, pool, other };
+
+  struct Node {
+    Kind kind = Kind::other;
+    Index channels = 0;   ///< of the output; its units where that has no planes
+    Index positions = 1;  ///< of one channel
+    const ConvolutionLayer* layer = nullptr;
+    PackedConv packed;                         ///< convolutions, golden weights
+    std::optional<PlaneConv> plane;            ///< convolutions
+    std::shared_ptr<const Layer> one_channel;  ///< pools: the same for one channel
+    std::vector<float> signs;                  ///< sums: one an input
+    bool lends = false;                        ///< one element-wise layer alone reads the outputs
+  };
+
+  explicit RippleGraph(const Network& network);
+
+  std::vector<Node> nodes;
+  int tail = 0;   ///< first node of the dense chain at the end; the number of nodes when there is none
+  int exit = -1;  ///< the node that the tail reads; the last node when there is no tail
+};
+
+/// Part of a node's outputs for one image.
+struct Region {
+  bool all_channels = true;
+  bool all_positions = true;
+  std::vector<Index> channels;          ///< ascending, when not all
+  std::vector<std::int32_t> positions;  ///< ascending, when not all
+
+  bool full() const { return all_channels && all_positions; }
+};
+
+/// Follows changed output channels of one convolution: of every node on the way only what can differ from the
+/// golden run is computed, and what turns out equal is dropped, where golden outputs are kept to compare
+/// with. Exact: every output is computed as in a full pass, bit for bit.
+class Ripple {
+ public:
+  explicit Ripple(const Network& network) : network_(&network), slots_(network.nodes().size()) {}
+
+  /// Readies for a trial that changes these output channels of one layer, a convolution before the tail;
+  /// everything given must live until its last image is done.
+  void begin(const Baseline& base, const RippleGraph& graph, const WeightView& view, int layer,
+             std::span<const Index> channels);
+  /// Outputs of the exit node for one image; null where they are the golden ones.
+  const float* run(Index image);
+
+ private:
+  struct Slot {
+    Matrix own;                    ///< [1 x units]
+    const float* value = nullptr;  ///< the outputs, once they are known everywhere
+    bool changed = false;          ///< otherwise they are the golden ones, known or not
+    Region region;                 ///< where they may differ; known there
+  };
+
+  const float* golden(int node) const;
+  const float* complete(int node);
+  const float* known_in(int node, const Region& region);
+  void compute(std::size_t node);
+  void step(std::size_t node);
+  void start(std::size_t node);
+  void spread(std::size_t node);
+  void pool(std::size_t node);
+  void pointwise(std::size_t node);
+  void prepare(std::size_t node);
+  void settle(std::size_t node);
+  void reach(std::size_t node, const Region& from, Region& to);
+  void unite(const Region& other, Region& region) const;
+
+  const Network* network_;
+  const Baseline* base_ = nullptr;
+  const RippleGraph* graph_ = nullptr;
+  const WeightView* view_ = nullptr;
+  std::size_t first_ = 0;  ///< node of the changed layer
+  std::span<const Index> channels_;
+  PackedConv packed_;  ///< the changed layer, all channels, when they are needed
+  bool is_packed_ = false;
+  Index image_ = 0;
+  std::vector<Slot> slots_;
+  std::vector<float> values_;
+  std::vector<std::int32_t> marks_;
+  Matrix plane_in_, plane_out_;
+};
+
+}  // namespace temblor
