@@ -80,6 +80,7 @@ class Runner {
       : plan_(plan),
         partial_(partial),
         stops_(stops),
+        activation_memory_(options.activation_memory),
         evaluators_(plan.bases.size()),
         points_(plan.points.size()) {
     std::int64_t trials = 0;
@@ -167,8 +168,7 @@ class Runner {
     auto& slot = evaluators_[base];
     if (!slot) {
       const auto bases = static_cast<std::int64_t>(plan_.bases.size());
-      slot = std::make_unique<Evaluator>(plan_.bases[base].network, plan_.data,
-                                         options_.activation_memory / bases);
+      slot = std::make_unique<Evaluator>(plan_.bases[base].network, plan_.data, activation_memory_ / bases);
     }
     return *slot;
   }
@@ -214,6 +214,7 @@ class Runner {
   const Plan& plan_;
   PartialFile& partial_;
   Stops& stops_;
+  std::int64_t activation_memory_;  ///< of all evaluators together
   std::vector<std::size_t> pending_;
   std::mutex evaluators_mutex_;
   std::vector<std::unique_ptr<Evaluator>> evaluators_;

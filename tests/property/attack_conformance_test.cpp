@@ -191,6 +191,8 @@ std::vector<Case> cases(const AttackEntry& entry) {
   std::vector<Case> all;
   for (const Bench& bench : benches()) {
     CAPTURE(bench.network.summary());
+    // The exact search is for chains of dense layers, and says so elsewhere.
+    if (entry.name == "exact" && &bench != &benches().front()) continue;
     for (auto& test : cases(entry, bench)) all.push_back(std::move(test));
   }
   return all;

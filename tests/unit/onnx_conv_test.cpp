@@ -343,7 +343,7 @@ TEST_CASE("onnx: convolutional networks that cannot be read are refused with the
                        m.real("w", {2, 2, 1, 1}, numbers(4, 1));
                        Model::integers(n, "pads", {1 << 23, 1 << 23, 1 << 23, 1 << 23});
                      }),
-             Contains("values of an image"));
+             Contains("values an image"));
   CHECK_THAT(problem("Conv", {"x", "w"},
                      [](Model& m, auto& n) {
                        m.real("w", {2, 2, 1, 1}, numbers(4, 1));

@@ -26,7 +26,7 @@ Network Builder::begin() {
 /// Images of rows, columns and channels that the graph turns at once are taken with the channels first, as
 /// datasets have them.
 Shape Builder::turned_shape(Shape shape) {
-  if (shape.dims.size() != 3 || options_.input) return shape;
+  if (shape.dims.size() != 3 || options_.input || model_.exported_here()) return shape;
   const auto readers = model_.readers(model_.image().name());
   const bool turned = std::all_of(readers.begin(), readers.end(), [&](int reader) {
     return reader >= 0 && model_.graph().node(reader).op_type() == "Transpose" &&
