@@ -125,7 +125,8 @@ TEST_CASE("a campaign on a graph with convolutions: any threads, in full, replay
   for (std::size_t t = 0; t < quick.trials().size(); ++t) {
     CHECK(quick.trials()[t].changed == full.trials()[t].changed);
     CHECK(quick.trials()[t].correct == full.trials()[t].correct);
-    CHECK(quick.trials()[t].drop_sum == full.trials()[t].drop_sum);
+    // A few weights of the dense layers that end the network: drops agree up to rounding.
+    CHECK(quick.trials()[t].drop_sum == Approx(full.trials()[t].drop_sum).margin(1e-5));
   }
   std::int64_t changed = 0;
   for (const auto& point : quick.points()) {
