@@ -5,6 +5,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/network/network.hpp>
+#include <temblor/network/pass_back.hpp>
 #include <temblor/network/runner.hpp>
 
 namespace temblor {
@@ -19,6 +20,46 @@ std::vector<const Matrix*> inputs_of(const Network::Node& node, const Matrix& im
 
 const Weights* weights_of(const Network::Node& node, const WeightView& weights) {
   return node.weights < 0 ? nullptr : weights[static_cast<std::size_t>(node.weights)];
+}
+
+/// The gradient of a sum of terms that all have the sign 1 is that of each term.
+bool hand_on_sum(const Network::Node& node, std::size_t i, const std::vector<bool>& needed,
+                 std::vector<Matrix>& grad) {
+  const auto options = node.layer->options();
+  const auto& signs = options.at("signs");
+  if (std::any_of(signs.begin(), signs.end(), [](double sign) { return sign != 1; })) return false;
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    const int input = node.inputs[k];
+    if (input < 0 || !needed[static_cast<std::size_t>(input)]) continue;
+    Matrix& below = grad[static_cast<std::size_t>(input)];
+    if (below.size() != 0) {
+      below += grad[i];
+    } else if (k + 1 == node.inputs.size()) {
+      below.swap(grad[i]);
+    } else {
+      below = grad[i];
+    }
+  }
+  return true;
+}
+
+/// Backward through a node whose one input has no gradient yet, without a sum. False where that cannot be.
+bool hand_on(const Network::Node& node, const Matrix& images, const Activations& activations, std::size_t i,
+             const WeightView& weights, const std::vector<bool>& needed, std::vector<Matrix>& grad,
+             Weights* grad_weights) {
+  if (node.layer->kind() == "add") return hand_on_sum(node, i, needed, grad);
+  const int input = node.inputs[0];
+  if (node.inputs.size() != 1 || input < 0 || !needed[static_cast<std::size_t>(input)] ||
+      grad[static_cast<std::size_t>(input)].size() != 0)
+    return false;
+  if (!node.layer->reshapes()) {
+    const auto* layer = dynamic_cast<const PassesBack*>(node.layer.get());
+    if (layer == nullptr) return false;
+    layer->pass_back(inputs_of(node, images, activations), activations.outputs[i], weights_of(node, weights),
+                     grad[i], grad_weights);
+  }
+  grad[static_cast<std::size_t>(input)].swap(grad[i]);
+  return true;
 }
 
 }  // namespace
@@ -78,6 +119,8 @@ void backward(const Network& network, const WeightView& weights, const Matrix& i
   for (std::size_t i = nodes.size(); i-- > 0;) {
     const Network::Node& node = nodes[i];
     if (!needed[i] || grad[i].size() == 0) continue;
+    Weights* grad_weights = node.weights < 0 ? nullptr : grads[static_cast<std::size_t>(node.weights)];
+    if (hand_on(node, images, activations, i, weights, needed, grad, grad_weights)) continue;
     std::vector<Matrix*> grad_in;
     for (const int input : node.inputs) {
       if (input < 0 || !needed[static_cast<std::size_t>(input)]) {
@@ -91,9 +134,9 @@ void backward(const Network& network, const WeightView& weights, const Matrix& i
       }
       grad_in.push_back(&below);
     }
-    Weights* grad_weights = node.weights < 0 ? nullptr : grads[static_cast<std::size_t>(node.weights)];
     node.layer->backward(inputs_of(node, images, activations), activations.outputs[i],
                          weights_of(node, weights), grad[i], grad_in, grad_weights);
+    grad[i].resize(0, 0);  // the next one finds its memory, still in cache
   }
 }
 

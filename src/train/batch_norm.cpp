@@ -1,5 +1,3 @@
-#include "batch_norm.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -7,6 +5,8 @@
 #include <tbb/parallel_for.h>
 
 #include <temblor/base/error.hpp>
+#include <temblor/network/pass_back.hpp>
+#include <temblor/train/batch_norm.hpp>
 
 namespace temblor {
 namespace {
@@ -33,9 +33,16 @@ struct Sums {
   }
 };
 
+/// The gradient by a channel's input: g s + (x - mean) a + constant.
+struct Slopes {
+  float by_g, by_x, mean, constant;
+
+  auto of(const Plane& g, const Plane& x) const { return g * by_g + ((x - mean) * by_x + constant); }
+};
+
 /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta, mean and biased variance of a channel over all
 /// images at hand and all positions. Parameters: weight [channels x 1] is gamma, bias is beta.
-class BatchNorm final : public Layer {
+class BatchNorm final : public Layer, public PassesBack {
  public:
   explicit BatchNorm(const Shape& shape) : channels_(shape.dims[0]), plane_(shape.size() / shape.dims[0]) {}
 
@@ -61,37 +68,20 @@ class BatchNorm final : public Layer {
 
   void backward(Inputs in, const Matrix&, const Weights* weights, const Matrix& grad_out,
                 std::span<Matrix* const> grad_in, Weights* grad_weights) const override {
-    const Matrix& x = *in[0];
-    const auto count = static_cast<double>(x.rows() * plane_);
     for (Index c = 0; c < channels_; ++c) {
-      Sums sums{static_cast<double>(x.data()[c * plane_])};
-      const auto shift = static_cast<float>(sums.shift);
-      double above = 0;    // sum of g
-      double product = 0;  // sum of g (x - shift)
-      for (Index n = 0; n < x.rows(); ++n) {
-        const Plane values = plane(x, n, c);
-        const Plane g = plane(grad_out, n, c);
-        sums.add(values);
-        above += static_cast<double>(g.sum());
-        product += static_cast<double>((g * (values - shift)).sum());
-      }
-      const double inverse = 1 / std::sqrt(sums.variance(count) + Normalised::epsilon);
-      // Sum of g times the normalised value.
-      const double along = inverse * (product - above * sums.first / count);
-      if (grad_weights != nullptr) {
-        grad_weights->weight(c, 0) += static_cast<float>(along);
-        grad_weights->bias(c) += static_cast<float>(above);
-      }
+      const Slopes by = slopes(*in[0], grad_out, c, weights->weight(c, 0), grad_weights);
       if (grad_in[0] == nullptr) continue;
-      const double gamma = static_cast<double>(weights->weight(c, 0)) * inverse;
-      const auto by_g = static_cast<float>(gamma);
-      const auto by_x = static_cast<float>(-gamma * inverse * along / count);
-      const auto constant = static_cast<float>(-gamma * above / count);
-      const auto mean = static_cast<float>(sums.mean(count));
-      for (Index n = 0; n < x.rows(); ++n) {
-        own_plane(*grad_in[0], n, c) +=
-            plane(grad_out, n, c) * by_g + ((plane(x, n, c) - mean) * by_x + constant);
-      }
+      for (Index n = 0; n < grad_out.rows(); ++n)
+        own_plane(*grad_in[0], n, c) += by.of(plane(grad_out, n, c), plane(*in[0], n, c));
+    }
+  }
+
+  void pass_back(Inputs in, const Matrix&, const Weights* weights, Matrix& gradient,
+                 Weights* grad_weights) const override {
+    for (Index c = 0; c < channels_; ++c) {
+      const Slopes by = slopes(*in[0], gradient, c, weights->weight(c, 0), grad_weights);
+      for (Index n = 0; n < gradient.rows(); ++n)
+        own_plane(gradient, n, c) = by.of(plane(gradient, n, c), plane(*in[0], n, c));
     }
   }
 
@@ -100,6 +90,31 @@ class BatchNorm final : public Layer {
   }
 
  private:
+  /// Of one channel; adds the gradients of its two parameters.
+  Slopes slopes(const Matrix& in, const Matrix& grad_out, Index c, float gamma, Weights* grad_weights) const {
+    const auto count = static_cast<double>(in.rows() * plane_);
+    Sums sums{static_cast<double>(in.data()[c * plane_])};
+    const auto shift = static_cast<float>(sums.shift);
+    double above = 0;    // sum of g
+    double product = 0;  // sum of g (x - shift)
+    for (Index n = 0; n < in.rows(); ++n) {
+      const Plane x = plane(in, n, c);
+      const Plane g = plane(grad_out, n, c);
+      sums.add(x);
+      above += static_cast<double>(g.sum());
+      product += static_cast<double>((g * (x - shift)).sum());
+    }
+    const double inverse = 1 / std::sqrt(sums.variance(count) + Normalised::epsilon);
+    const double along = inverse * (product - above * sums.first / count);  // sum of g times what y scales
+    if (grad_weights != nullptr) {
+      grad_weights->weight(c, 0) += static_cast<float>(along);
+      grad_weights->bias(c) += static_cast<float>(above);
+    }
+    const double scale = static_cast<double>(gamma) * inverse;
+    return {static_cast<float>(scale), static_cast<float>(-scale * inverse * along / count),
+            static_cast<float>(sums.mean(count)), static_cast<float>(-scale * above / count)};
+  }
+
   Plane plane(const Matrix& values, Index n, Index c) const {
     return {values.data() + n * values.cols() + c * plane_, plane_};
   }

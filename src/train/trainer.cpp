@@ -1,4 +1,3 @@
-#include "batch_norm.hpp"
 #include "chunks.hpp"
 #include "streams.hpp"
 
@@ -11,6 +10,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/base/text.hpp>
 #include <temblor/evaluate/evaluator.hpp>
+#include <temblor/train/batch_norm.hpp>
 #include <temblor/train/trainer.hpp>
 
 namespace temblor {

@@ -103,6 +103,60 @@ TEST_CASE("train: every choice of activation, optimiser, schedule, loss, biases 
   CHECK(network.scaling() == InputScaling{1, {128}, {40}});
 }
 
+TEST_CASE("train: convolutional networks, saved and evaluated, the same bytes with any number of threads") {
+  const TemporaryDirectory directory;
+  const std::string pictures = "synthetic:shape=1x12x12,classes=3,n=300,seed=3";
+  const std::string base =
+      "--dataset " + pictures + " --epochs 4 --batch 32 --lr 0.01 -o " + directory.file("net.h5");
+  for (const std::string arch : {"lenet5", "resnet8"}) {
+    INFO(arch);
+    std::string first;
+    for (const std::string threads : {"1", "3"}) {
+      const auto run = train(base + " --arch " + arch + " --threads " + threads);
+      INFO(run.err);
+      REQUIRE(run.code == 0);
+      const std::string now = bytes(directory.file("net.h5"));
+      if (first.empty()) first = now;
+      CHECK(now == first);
+    }
+    const Network network = load_network(directory.file("net.h5"));
+    const Dataset test = load_dataset({pictures, Split::test, "", "all"}, network.scaling());
+    const auto correct = count_correct(network, test);
+    CHECK(correct > 200);
+    const auto eval =
+        testing::run_line("eval --network " + directory.file("net.h5") + " --dataset " + pictures);
+    CHECK(eval.code == 0);
+    CHECK_THAT(eval.out, Catch::Contains(std::to_string(correct)));
+    for (const auto& node : network.nodes()) CHECK_NOTHROW(find_layer(node.layer->kind()));
+    const auto file = hdf5::File::open(directory.file("net.h5"), hdf5::File::Mode::read);
+    CHECK(file.group("provenance").text("batch_norm") ==
+          (arch == "resnet8" ? "while training, folded" : "no"));
+  }
+  const std::string one = "--dataset " + pictures + " --epochs 1 -o " + directory.file("net.h5");
+  for (const std::string rest :
+       {" --arch resnet8 --batch-norm off --no-bias", " --arch resnet8 --batch-norm off --clip-weights 0.1",
+        " --arch lenet5 --loss randbet --clip-weights 0.3", " --arch lenet5 --batch-norm on",
+        " --arch lenet5 --activation tanh --loss awp"}) {
+    const auto run = train(one + rest);
+    INFO(rest << "\n" << run.err);
+    CHECK(run.code == 0);
+  }
+  const std::vector<std::pair<std::string, std::string>> refused = {
+      {" --arch resnet8 --no-bias", "--batch-norm off"},
+      {" --arch resnet8 --clip-weights 0.1", "--batch-norm off"},
+      {" --arch resnet8 --loss randbet", "--batch-norm off"},
+      {" --arch lenet5 --loss certified", "'conv1' (conv2d)"},
+      {" --arch lenet", "did you mean 'lenet5'"},
+      {" --arch lenet5 --batch-norm of", "did you mean 'off'"},
+      {" --arch 144-8-3 --batch-norm on", "no convolution"}};
+  for (const auto& [rest, hint] : refused) {
+    const auto run = train(one + rest);
+    INFO(rest);
+    CHECK(run.code == 2);
+    CHECK_THAT(run.err, Catch::Contains(hint));
+  }
+}
+
 TEST_CASE("train: bad options are refused before any work, naming the option") {
   const TemporaryDirectory directory;
   const std::vector<std::pair<std::string, std::string>> cases = {

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <tbb/global_control.h>
 
+#include <temblor/network/architecture.hpp>
 #include <temblor/random/stream.hpp>
 #include <temblor/train/trainer.hpp>
 
@@ -38,6 +39,40 @@ TEST_CASE("training gives the same bytes with one, two and five threads, and aga
     Trainer other(start, data, plan);
     while (!other.finished()) other.step();
     CHECK(other.network().id() != first);
+  }
+}
+
+TEST_CASE(
+    "convolutional networks, with batch normalisation too, are the same bytes with any number of threads") {
+  Dataset data;
+  data.shape = {{1, 12, 13}};
+  data.classes = 3;
+  data.images.resize(150, 156);
+  Stream stream(2, {});
+  for (Index i = 0; i < data.images.size(); ++i) data.images.data()[i] = static_cast<float>(stream.normal());
+  for (Index i = 0; i < 150; ++i) data.labels.push_back(static_cast<std::int32_t>(stream.below(3)));
+  for (const std::string arch : {"lenet5", "resnet8"}) {
+    for (const std::string loss : {"cross-entropy", "sam", "awp"}) {
+      TrainingPlan plan;
+      plan.epochs = 1;
+      plan.batch = 140;
+      plan.loss = loss;
+      plan.loss_params = Params(loss, find_loss(loss).params, {});
+      plan.optimizer_params = Params("adam", find_optimizer("adam").params, {});
+      plan.batch_norm = arch == "resnet8";
+      INFO(arch << " " << loss);
+      const Network start = initialise(make_architecture(arch, {data.shape, 3}), 3, plan.batch_norm);
+      std::string first;
+      for (const std::size_t threads : {1U, 3U, 2U}) {
+        const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+        Trainer trainer(start, data, plan);
+        while (!trainer.finished()) trainer.step();
+        const std::string id = trainer.network().id();
+        if (first.empty()) first = id;
+        CHECK(id == first);
+      }
+      CHECK(first != start.id());
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+#include "../conv_gradient.hpp"
 #include "../layer_table.hpp"
 #include "options.hpp"
 
@@ -6,12 +7,13 @@
 #include <temblor/base/error.hpp>
 #include <temblor/network/affine_interval.hpp>
 #include <temblor/network/conv.hpp>
+#include <temblor/network/pass_back.hpp>
 
 namespace temblor {
 namespace {
 
 /// p_c(position) = sum over taps of W_c z + b_c, channels of one group over the inputs of one group.
-class Conv2d final : public ConvolutionLayer {
+class Conv2d final : public ConvolutionLayer, public PassesBack {
   Index channels() const { return sliding_->channels() / groups_; }  ///< of the inputs of one group
 
   /// Rows of one group's output channels.
@@ -35,6 +37,29 @@ class Conv2d final : public ConvolutionLayer {
   void unfold(const MatrixD& values, Index n, Index group, MatrixD& to) const {
     to.resize(sliding_->positions(), channels() * sliding_->taps());
     sliding_->unfold(values.data() + n * values.cols(), group * channels(), channels(), to.data());
+  }
+
+  /// For any geometry.
+  void fold_input_gradient(const Matrix& weight, const Matrix& grad_out, Matrix& grad_in) const {
+    Matrix columns;
+    for (Index n = 0; n < grad_out.rows(); ++n) {
+      for (Index group = 0; group < groups_; ++group) {
+        columns.noalias() = outputs_of(grad_out, n, group).transpose() * of_group(weight, group);
+        sliding_->fold_add(columns.data(), group * channels(), channels(),
+                           grad_in.data() + n * grad_in.cols());
+      }
+    }
+  }
+
+  void add_parameter_gradient(const Matrix& in, const Matrix& grad_out, Weights& grad) const {
+    add_kernel_gradient(*sliding_, groups_, in, grad_out, grad.weight);
+    if (grad.bias.size() == 0) return;
+    for (Index n = 0; n < grad_out.rows(); ++n) {
+      grad.bias += Eigen::Map<const Matrix>(grad_out.data() + n * grad_out.cols(), grad.bias.size(),
+                                            sliding_->positions())
+                       .rowwise()
+                       .sum();
+    }
   }
 
   Radius radius_of(const Radius& radius, Index group, Index outputs) const {
@@ -102,24 +127,26 @@ class Conv2d final : public ConvolutionLayer {
 
   void backward(Inputs in, const Matrix&, const Weights* weights, const Matrix& grad_out,
                 std::span<Matrix* const> grad_in, Weights* grad_weights) const override {
-    thread_local Matrix columns;
-    for (Index n = 0; n < grad_out.rows(); ++n) {
-      for (Index group = 0; group < groups_; ++group) {
-        const auto above = outputs_of(grad_out, n, group);
-        if (grad_in[0] != nullptr) {
-          columns.noalias() = above.transpose() * of_group(weights->weight, group);
-          sliding_->fold_add(columns.data(), group * channels(), channels(),
-                             grad_in[0]->data() + n * grad_in[0]->cols());
-        }
-        if (grad_weights == nullptr) continue;
-        columns.resize(sliding_->positions(), weights->weight.cols());
-        sliding_->unfold(in[0]->data() + n * in[0]->cols(), group * channels(), channels(), columns.data());
-        of_group(grad_weights->weight, group).noalias() += above * columns;
-        if (grad_weights->bias.size() != 0) {
-          grad_weights->bias.segment(group * above.rows(), above.rows()) += above.rowwise().sum();
-        }
+    if (grad_in[0] != nullptr) {
+      Matrix below;
+      if (input_gradient(*sliding_, groups_, weights->weight, grad_out, below)) {
+        *grad_in[0] += below;
+      } else {
+        fold_input_gradient(weights->weight, grad_out, *grad_in[0]);
       }
     }
+    if (grad_weights != nullptr) add_parameter_gradient(*in[0], grad_out, *grad_weights);
+  }
+
+  void pass_back(Inputs in, const Matrix&, const Weights* weights, Matrix& gradient,
+                 Weights* grad_weights) const override {
+    if (grad_weights != nullptr) add_parameter_gradient(*in[0], gradient, *grad_weights);
+    Matrix below;
+    if (!input_gradient(*sliding_, groups_, weights->weight, gradient, below)) {
+      below = Matrix::Zero(in[0]->rows(), in[0]->cols());
+      fold_input_gradient(weights->weight, gradient, below);
+    }
+    gradient = std::move(below);
   }
 
   void interval(std::span<const Interval* const> in, const Weights* weights, const Radius* radius,

@@ -31,6 +31,7 @@ class MaxPool final : public Layer {
   void backward(Inputs in, const Matrix&, const Weights*, const Matrix& grad_out,
                 std::span<Matrix* const> grad_in, Weights*) const override {
     if (grad_in[0] == nullptr) return;
+    if (cells_.full()) return to_winners(*in[0], grad_out, *grad_in[0]);
     cells_.each(grad_out.rows(), [&](Index from, Index to, std::span<const std::int32_t> cells) {
       const float* plane = in[0]->data() + from;
       std::int32_t best = cells[0];
@@ -87,6 +88,34 @@ class MaxPool final : public Layer {
           }
           for (Index x = 0; x < columns; ++x)
             to[x] = greater(from[Step * x], to[x]) != 0 ? from[Step * x] : to[x];
+        }
+      }
+    }
+  }
+
+  /// Backward where no window reaches into the padding.
+  void to_winners(const Matrix& in, const Matrix& grad_out, Matrix& grad_in) const {
+    const Sliding& sliding = *sliding_;
+    std::vector<Index> cells;  // of a window, from its corner
+    for (Index t = 0; t < sliding.taps(); ++t) {
+      const Index columns = sliding.window().kernel[1];
+      cells.push_back(t / columns * sliding.window().dilation[0] * sliding.width() +
+                      t % columns * sliding.window().dilation[1]);
+    }
+    const float* above = grad_out.data();
+    for (Index p = 0; p < in.rows() * sliding.channels(); ++p) {
+      for (Index row = 0; row < sliding.rows(); ++row) {
+        Index at = (p * sliding.height() + sliding.image_row(row, 0)) * sliding.width();
+        for (Index column = 0; column < sliding.columns(); ++column, at += sliding.window().stride[1]) {
+          const float* window = in.data() + at;
+          float best = window[0];
+          Index winner = 0;
+          for (const Index cell : cells) {
+            const bool wins = greater(window[cell], best) != 0;
+            best = wins ? window[cell] : best;
+            winner = wins ? cell : winner;
+          }
+          grad_in.data()[at + winner] += *above++;
         }
       }
     }

@@ -1,12 +1,13 @@
 #include "../layer_table.hpp"
 
 #include <temblor/base/error.hpp>
+#include <temblor/network/pass_back.hpp>
 
 namespace temblor {
 namespace {
 
 /// z = max(p, 0), written so that NaN stays NaN.
-class Relu final : public Layer {
+class Relu final : public Layer, public PassesBack {
  public:
   std::string_view kind() const override { return "relu"; }
   bool elementwise() const override { return true; }
@@ -22,8 +23,10 @@ class Relu final : public Layer {
   }
 
   void forward(Inputs in, const Weights*, Matrix& out) const override {
-    out = *in[0];
-    apply(out.data(), out.size());
+    out.resize(in[0]->rows(), in[0]->cols());
+    const float* from = in[0]->data();
+    float* to = out.data();
+    for (Index i = 0; i < out.size(); ++i) to[i] = from[i] < 0.0F ? 0.0F : from[i];
   }
 
   void backward(Inputs in, const Matrix&, const Weights*, const Matrix& grad_out,
@@ -33,6 +36,12 @@ class Relu final : public Layer {
     const float* upper = grad_out.data();
     float* lower = grad_in[0]->data();
     for (Index i = 0; i < grad_out.size(); ++i) lower[i] += input[i] > 0.0F ? upper[i] : 0.0F;
+  }
+
+  void pass_back(Inputs, const Matrix& out, const Weights*, Matrix& gradient, Weights*) const override {
+    const float* output = out.data();
+    float* values = gradient.data();
+    for (Index i = 0; i < gradient.size(); ++i) values[i] = output[i] > 0.0F ? values[i] : 0.0F;
   }
 
   void interval(std::span<const Interval* const> in, const Weights*, const Radius*,

@@ -1,4 +1,3 @@
-#include "../batch_norm.hpp"
 #include "../loss_table.hpp"
 #include "../moved_weights.hpp"
 #include "cross_entropy.hpp"
@@ -8,6 +7,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/formats/format.hpp>
 #include <temblor/perturb/stored.hpp>
+#include <temblor/train/batch_norm.hpp>
 
 namespace temblor {
 namespace {
