@@ -12,10 +12,10 @@
 namespace temblor {
 
 struct RunOptions {
-  int threads = 0;                   ///< 0: all processors
-  std::ostream* words = nullptr;     ///< notes to people, or null
-  std::ostream* progress = nullptr;  ///< a terminal, or null
-  std::string command_line{};        ///< for /provenance
+  int threads = 0;                                             ///< 0: all processors
+  std::ostream* words = nullptr;                               ///< notes to people, or null
+  std::ostream* progress = nullptr;                            ///< a terminal, or null
+  std::string command_line{};                                  ///< for /provenance
   std::int64_t activation_memory = default_activation_memory;  ///< of all evaluators together
 };
 

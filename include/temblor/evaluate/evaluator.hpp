@@ -85,8 +85,8 @@ constexpr std::int64_t default_activation_memory = std::int64_t{2} << 30;
 class Evaluator {
  public:
   /// Runs the golden pass. References must outlive the evaluator. Golden activations beside the logits are
-  /// kept as far as `activation_memory` bytes reach, those that save most first; the others are computed again
-  /// where a perturbation needs them. Results do not depend on it.
+  /// kept as far as `activation_memory` bytes reach, those that save most first; the others are computed
+  /// again where a perturbation needs them. Results do not depend on it.
   Evaluator(const Network& network, const Dataset& data,
             std::int64_t activation_memory = default_activation_memory);
   ~Evaluator();
