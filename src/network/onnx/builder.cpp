@@ -26,7 +26,7 @@ Network Builder::begin() {
 /// Images of rows, columns and channels that the graph turns at once are taken with the channels first, as
 /// datasets have them.
 Shape Builder::turned_shape(Shape shape) {
-  if (shape.dims.size() != 3 || options_.input || model_.exported_here()) return shape;
+  if (shape.dims.size() != 3 || options_.input || model_.own()) return shape;
   const auto readers = model_.readers(model_.image().name());
   const bool turned = std::all_of(readers.begin(), readers.end(), [&](int reader) {
     return reader >= 0 && model_.graph().node(reader).op_type() == "Transpose" &&
@@ -149,11 +149,7 @@ Value Builder::add(const Node& node, const std::string& kind, const LayerOptions
         free_name(node.name().empty() ? kind + std::to_string(network_.nodes().size()) : node.name()));
     const auto& made = network_.nodes()[static_cast<std::size_t>(index)];
     if (parameters.coded != nullptr) store_codes(node, made.weights, *parameters.coded);
-    Value value{index, {made.shape.dims.begin(), made.shape.dims.end()}};
-    if (!within(value.dims, most_values)) {
-      refuse(node, "it makes " + sizes_text(value.dims) + " values of an image", "export the model again");
-    }
-    return value;
+    return {index, {made.shape.dims.begin(), made.shape.dims.end()}};
   } catch (const Error& error) {
     const std::string what = error.what();
     if (what.starts_with("node '")) throw;

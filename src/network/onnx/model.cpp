@@ -168,11 +168,6 @@ Shape Model::shape() const {
   return shape;
 }
 
-bool Model::exported_here() const {
-  const auto& all = proto_.metadata_props();
-  return std::any_of(all.begin(), all.end(), [](const auto& one) { return one.key() == "temblor.scale"; });
-}
-
 InputScaling Model::scaling(const Shape& shape) const {
   InputScaling scaling;
   for (const auto& property : proto_.metadata_props()) {

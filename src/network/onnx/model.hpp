@@ -32,8 +32,6 @@ class Model {
   /// As export_onnx notes it, else 1/255, 0, 1. Bad-input error for a note that does not fit images of the
   /// shape.
   InputScaling scaling(const Shape& shape) const;
-  /// Whether export_onnx wrote the model: then its shapes are meant as they are.
-  bool exported_here() const;
 
   [[noreturn]] void refuse(const std::string& why, const std::string& cure) const;
 
