@@ -147,7 +147,7 @@ TEST_CASE("train: convolutional networks, saved and evaluated, the same bytes wi
       {" --arch resnet8 --loss randbet", "--batch-norm off"},
       {" --arch lenet5 --loss certified", "'conv1' (conv2d)"},
       {" --arch lenet", "did you mean 'lenet5'"},
-      {" --arch lenet5 --batch-norm ona", "did you mean 'on'"},
+      {" --arch lenet5 --batch-norm offf", "did you mean 'off'"},
       {" --arch 144-8-3 --batch-norm on", "no convolution"}};
   for (const auto& [rest, hint] : refused) {
     const auto run = train(one + rest);
