@@ -78,8 +78,6 @@ Imported read_model(const std::string& model, const Arguments& arguments) {
     auto [network, notes] = import_safetensors(model, load_network(*into), renamed);
     return {std::move(network), std::move(notes)};
   }
-  if (arguments.flag("keep-batch-norm") && hdf5_kind(model) != Hdf5Kind::none)
-    usage_error("--keep-batch-norm", "it is for ONNX models", "leave it out");
   if (arguments.given("rename")) usage_error("--rename", "it is for weights of --into", "leave it out");
   switch (hdf5_kind(model)) {
     case Hdf5Kind::none: {
@@ -88,7 +86,8 @@ Imported read_model(const std::string& model, const Arguments& arguments) {
       return {std::move(network), std::move(notes)};
     }
     case Hdf5Kind::keras: {
-      auto [network, notes] = import_keras(model, {scaling_of(arguments), shape_of(arguments)});
+      auto [network, notes] = import_keras(
+          model, {scaling_of(arguments), shape_of(arguments), arguments.flag("keep-batch-norm")});
       return {std::move(network), std::move(notes)};
     }
     case Hdf5Kind::own:

@@ -116,8 +116,15 @@ TEST_CASE("Keras: what is folded, scaled and left out is said") {
   const auto other = import_keras(directory.file("conv.h5"), as_they_are());
   CHECK(other.network.scaling() == InputScaling{1, {0}, {1}});
   CHECK(contains(other.notes, "'rescaling' (Rescaling) is left out"));
+  KerasOptions keep;
+  keep.keep_batch_norm = true;
+  const auto kept = import_keras(directory.file("conv.h5"), keep);
+  CHECK_FALSE(contains(kept.notes, "is folded"));
+  CHECK(kept.network.layers() == conv.network.layers() + 1);
+  const Matrix images = Matrix::Random(4, 3 * 11 * 10);
+  CHECK(logits(kept.network, kept.network.view(), images)
+            .isApprox(logits(conv.network, conv.network.view(), images), 1e-5F));
   const auto graph = import_keras(directory.file("graph3.h5"));
-  CHECK(contains(graph.notes, "'backbone/bn' (BatchNormalization) is folded into 'backbone/conv'") == false);
   CHECK(graph.network.scaling().mean.size() == 3);
   CHECK(graph.network.scaling().std.size() == 3);
   // Weights are as they were: [rows, columns, in, out] turned to [out x (in * rows * columns)].

@@ -57,12 +57,13 @@ const std::vector<std::string>& Converter::supported() {
 }
 
 Converter::Converter(const Graph& graph, WeightFile& weights, Builder& builder,
-                     const std::vector<bool>& skipped, std::vector<std::string>& notes)
+                     const std::vector<bool>& skipped, bool keep_norms, std::vector<std::string>& notes)
     : graph_(graph),
       weights_(weights),
       builder_(builder),
       notes_(notes),
       skipped_(skipped),
+      keep_norms_(keep_norms),
       values_(graph.calls.size()),
       done_(graph.calls.size(), false),
       readers_(graph.calls.size()) {

@@ -8,9 +8,10 @@ namespace temblor::keras {
 /// Turns the calls of a graph into nodes of a network.
 class Converter {
  public:
-  /// `skipped`: calls that hand on their input, because the input scaling does what they do.
+  /// `skipped`: calls that hand on their input, because the input scaling does what they do. With
+  /// `keep_norms` no BatchNormalization is folded.
   Converter(const Graph& graph, WeightFile& weights, Builder& builder, const std::vector<bool>& skipped,
-            std::vector<std::string>& notes);
+            bool keep_norms, std::vector<std::string>& notes);
 
   /// All calls but the input's, whose value is `image`. Returns the output's value.
   Value run(Value image);
@@ -77,6 +78,7 @@ class Converter {
   Builder& builder_;
   std::vector<std::string>& notes_;
   const std::vector<bool>& skipped_;
+  bool keep_norms_;
   std::vector<Value> values_;              ///< by call
   std::vector<bool> done_;                 ///< folded into another
   std::vector<std::vector<int>> readers_;  ///< by call

@@ -10,7 +10,8 @@ Value Converter::affine(int call, const std::string& kind, const LayerOptions& o
   once(call);
   const std::string activation = settings(call).activation();
   const int next = reader(call);
-  const bool folds = activation == "linear" && next >= 0 && layer(next).kind == "BatchNormalization";
+  const bool folds =
+      !keep_norms_ && activation == "linear" && next >= 0 && layer(next).kind == "BatchNormalization";
   if (folds) {
     const Index channels = weights.weight.rows();
     const auto [gain, shift] = gain_and_shift(next, channels, kind == "dense" ? 1 : 3);

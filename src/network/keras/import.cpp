@@ -145,7 +145,8 @@ KerasNetwork import_keras(const std::string& path, const KerasOptions& options) 
       options.scaling ? *options.scaling : at_input.scaling().value_or(InputScaling());
   Network network(shape, scaling);
   Builder builder(network, last);
-  Value output = Converter(graph, weights, builder, at_input.skipped(), notes).run(value);
+  Value output =
+      Converter(graph, weights, builder, at_input.skipped(), options.keep_batch_norm, notes).run(value);
   const LayerSpec& end = *graph.calls.back().layer;
   if (output.dims.size() != 1 || output.dims[0] < 2 || network.layers() == 0) {
     end.settings.refuse(
