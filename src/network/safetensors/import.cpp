@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <set>
 
 #include <temblor/base/error.hpp>
@@ -38,13 +37,17 @@ class Loader {
 
   SafetensorsNetwork run(const std::vector<std::pair<std::string, std::string>>& renamed) {
     name_layers(renamed);
-    std::vector<std::optional<Weights>> all;
+    std::vector<Weights> all;
     for (int layer = 0; layer < network_.layers(); ++layer) all.push_back(read_layer(layer));
     refuse_extra();
-    SafetensorsNetwork result{network_, std::move(notes_)};
-    for (int layer = 0; layer < network_.layers(); ++layer) {
-      result.network = result.network.with(layer, std::move(*all[static_cast<std::size_t>(layer)]));
+    // Laid out anew: a scale layer may gain a bias.
+    Network filled(network_.input(), network_.scaling());
+    for (const Network::Node& node : network_.nodes()) {
+      filled.add(node.layer,
+                 node.weights < 0 ? Weights{} : std::move(all[static_cast<std::size_t>(node.weights)]),
+                 node.inputs, node.name);
     }
+    SafetensorsNetwork result{std::move(filled), std::move(notes_)};
     if (!exact_) result.notes.push_back("F64 values are rounded to 32-bit floats");
     return result;
   }
@@ -113,13 +116,14 @@ class Loader {
     const auto rows = static_cast<std::uint64_t>(old.weight.rows());
     const auto weight = read(layer, "weight", weight_dims(layer));
     Weights weights{Eigen::Map<const Matrix>(weight.data(), old.weight.rows(), old.weight.cols()), {}};
-    if (old.bias.size() != 0) {
-      const auto bias = read(layer, "bias", {rows});
-      weights.bias = Eigen::Map<const Vector>(bias.data(), old.bias.size());
-    }
     const std::string& name = names_[static_cast<std::size_t>(layer)];
     const bool scale =
         network_.nodes()[static_cast<std::size_t>(network_.node_of(layer))].layer->kind() == "scale";
+    // Whoever made the network may have left out biases that were all 0 there.
+    if (old.bias.size() != 0 || (scale && file_.entries().contains(name + ".bias"))) {
+      const auto bias = read(layer, "bias", {rows});
+      weights.bias = Eigen::Map<const Vector>(bias.data(), old.weight.rows());
+    }
     if (scale && file_.entries().contains(name + ".running_var")) fold_statistics(layer, weights);
     if (network_.codes(layer) != nullptr) {
       notes_.push_back(layer_title(layer) + " held codes in " + network_.codes(layer)->format->name +
@@ -133,10 +137,7 @@ class Loader {
     const Dims dims{static_cast<std::uint64_t>(weights.weight.rows())};
     const auto mean = read(layer, "running_mean", dims);
     const auto variance = read(layer, "running_var", dims);
-    if (weights.bias.size() == 0) {
-      input_error(layer_title(layer), "it has no bias to take the running_mean of '" + name + "'",
-                  "give an architecture whose scale layers have a bias");
-    }
+    if (weights.bias.size() == 0) weights.bias = Vector::Zero(weights.weight.rows());
     for (Index i = 0; i < weights.weight.rows(); ++i) {
       const auto at = static_cast<std::size_t>(i);
       const double spread = static_cast<double>(variance[at]) + 1e-5;
