@@ -277,7 +277,7 @@ void decide(const Work& work, const SparseDelta& delta, bool all, State& state) 
   if (!state.rows.empty()) {
     const WeightView& view = state.workspace.apply(delta);
     const int layer = static_cast<int>(delta.changes.front().layer);
-    compute_units(work.base, view, layer, state);
+    compute_units(work.base, view, layer, state, work.stage().inputs.get());
     state.exact.resize(state.rows.size() * static_cast<std::size_t>(classes));
     infer_rows(work.base, view, layer, state, state.exact.data());
     state.workspace.undo();

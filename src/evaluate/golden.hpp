@@ -10,7 +10,7 @@
 namespace temblor {
 
 /// Nodes whose golden outputs are worth `memory` bytes for that many images; always the last. Never nodes
-/// that only reshape, and outputs that one element-wise layer alone reads only when that is the last node.
+/// that only reshape, nor outputs (but those of dense layers) that one element-wise layer alone reads.
 /// First those that save most of the arithmetic that a fault of a weight drawn uniformly needs, by byte; then
 /// the deepest.
 std::vector<bool> nodes_to_keep(const Network& network, Index images, std::int64_t memory);

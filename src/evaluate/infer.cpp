@@ -135,14 +135,16 @@ class Catcher final : public NodeHook {
 
 }  // namespace
 
-void compute_units(const Baseline& base, const WeightView& view, int layer, State& state) {
+void compute_units(const Baseline& base, const WeightView& view, int layer, State& state,
+                   const Matrix* input) {
   const int source = base.network.nodes()[static_cast<std::size_t>(base.network.node_of(layer))].inputs[0];
   const Weights& weights = *view[static_cast<std::size_t>(layer)];
   const auto units = static_cast<Index>(state.units.size());
   const auto total = static_cast<Index>(state.rows.size());
   state.packed_units.pack(weights.weight, weights.bias, state.units);
   state.values.resize(state.rows.size() * state.units.size());
-  if (const Matrix* input = kept_outputs(base.network, base.data, base.golden, source)) {
+  if (input == nullptr) input = kept_outputs(base.network, base.data, base.golden, source);
+  if (input != nullptr) {
     state.packed_units.multiply({input->data(), input->cols(), state.rows.data()}, total, state.values.data(),
                                 units);
     return;

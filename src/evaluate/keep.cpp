@@ -60,7 +60,8 @@ class Costs {
   std::vector<double> share_;  ///< of the weights, one entry a layer
 };
 
-/// Whether one element-wise layer alone reads the node.
+/// Whether one element-wise layer alone reads the node, which is no dense layer: those are small, and patched
+/// unit by unit.
 bool before_activation(const Network& network, std::size_t node) {
   int readers = 0;
   bool elementwise = false;
@@ -71,7 +72,7 @@ bool before_activation(const Network& network, std::size_t node) {
       elementwise = other.layer->elementwise();
     }
   }
-  return readers == 1 && elementwise;
+  return readers == 1 && elementwise && network.nodes()[node].layer->kind() != "dense";
 }
 
 }  // namespace

@@ -110,7 +110,8 @@ void infer_ripple(const Baseline& base, const RippleGraph& graph, const WeightVi
                   Evaluator::Scratch::State& state, Tally& tally);
 
 /// Outputs of the state's units of one layer for the state's rows, with the weights of `view`, into
-/// state.values.
-void compute_units(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state);
+/// state.values. `input`: the layer's golden inputs for all images, where the caller has them.
+void compute_units(const Baseline& base, const WeightView& view, int layer, Evaluator::Scratch::State& state,
+                   const Matrix* input = nullptr);
 
 }  // namespace temblor

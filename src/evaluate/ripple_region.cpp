@@ -1,0 +1,146 @@
+#include "ripple.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace temblor {
+namespace {
+
+/// More positions than this share of a plane are all computed: tiles stay whole.
+constexpr double most_positions = 0.8;
+
+}  // namespace
+
+/// Positions whose window meets the region.
+void Ripple::reach(std::size_t i, const Region& from, Region& to) {
+  const Sliding& sliding = graph_->nodes[i].layer->sliding();
+  to.all_channels = true;
+  to.all_positions = true;
+  if (from.all_positions) return;
+  const auto limit = static_cast<std::size_t>(most_positions * static_cast<double>(sliding.positions()));
+  const Window& window = sliding.window();
+  marks_.assign(static_cast<std::size_t>(sliding.positions()), 0);
+  std::size_t count = 0;
+  for (const std::int32_t p : from.positions) {
+    const Index y = p / sliding.width() + window.padding[0];
+    const Index x = p % sliding.width() + window.padding[1];
+    for (Index r = 0; r < window.kernel[0]; ++r) {
+      const Index row = y - r * window.dilation[0];
+      if (row < 0 || row % window.stride[0] != 0 || row / window.stride[0] >= sliding.rows()) continue;
+      for (Index c = 0; c < window.kernel[1]; ++c) {
+        const Index column = x - c * window.dilation[1];
+        if (column < 0 || column % window.stride[1] != 0 || column / window.stride[1] >= sliding.columns())
+          continue;
+        std::int32_t& mark = marks_[static_cast<std::size_t>(row / window.stride[0] * sliding.columns() +
+                                                             column / window.stride[1])];
+        count += mark == 0 ? 1 : 0;
+        mark = 1;
+      }
+    }
+    if (count > limit) return;
+  }
+  to.all_positions = false;
+  to.positions.clear();
+  for (std::size_t p = 0; p < marks_.size(); ++p) {
+    if (marks_[p] != 0) to.positions.push_back(static_cast<std::int32_t>(p));
+  }
+}
+
+void Ripple::unite(const Region& other, Region& region) const {
+  if (region.all_channels || other.all_channels) {
+    region.all_channels = true;
+  } else if (region.channels != other.channels) {
+    std::vector<Index> both;
+    std::set_union(region.channels.begin(), region.channels.end(), other.channels.begin(),
+                   other.channels.end(), std::back_inserter(both));
+    region.channels = std::move(both);
+  }
+  if (region.all_positions || other.all_positions) {
+    region.all_positions = true;
+  } else if (region.positions != other.positions) {
+    std::vector<std::int32_t> both;
+    std::set_union(region.positions.begin(), region.positions.end(), other.positions.begin(),
+                   other.positions.end(), std::back_inserter(both));
+    region.positions = std::move(both);
+  }
+}
+
+/// Outputs of a node that are known within `region`, which covers the node's own.
+const float* Ripple::known_in(int node, const Region& region) {
+  if (node < 0) return complete(node);
+  Slot& slot = slots_[static_cast<std::size_t>(node)];
+  if (slot.value != nullptr || !slot.changed) return complete(node);
+  const Region& own = slot.region;
+  const bool channels = own.all_channels || (!region.all_channels && own.channels == region.channels);
+  if (!channels) return complete(node);
+  if (own.all_positions || (!region.all_positions && own.positions == region.positions))
+    return slot.own.data();
+  const RippleGraph::Node& at = graph_->nodes[static_cast<std::size_t>(node)];
+  if (region.all_positions || !own.all_channels || at.kind != RippleGraph::Kind::convolution ||
+      static_cast<std::size_t>(node) == first_)
+    return complete(node);
+  std::vector<std::int32_t> more;
+  std::set_difference(region.positions.begin(), region.positions.end(), own.positions.begin(),
+                      own.positions.end(), std::back_inserter(more));
+  at.packed.multiply_at(complete(network_->nodes()[static_cast<std::size_t>(node)].inputs[0]), more,
+                        slot.own.data());
+  unite(region, slot.region);
+  return slot.own.data();
+}
+
+/// Room for the node's outputs; outside its region they are the golden ones, where those are kept.
+void Ripple::prepare(std::size_t i) {
+  Slot& slot = slots_[i];
+  slot.own.resize(1, network_->nodes()[i].shape.size());
+  if (slot.region.full()) return;
+  if (const float* kept = golden(static_cast<int>(i))) std::copy_n(kept, slot.own.cols(), slot.own.data());
+}
+
+/// Shrinks the region of a node whose outputs are computed there to where they differ from the golden ones.
+void Ripple::settle(std::size_t i) {
+  Slot& slot = slots_[i];
+  Region& region = slot.region;
+  const float* kept = golden(static_cast<int>(i));
+  if (kept == nullptr) {
+    if (region.full()) slot.value = slot.own.data();
+    return;
+  }
+  slot.value = slot.own.data();
+  const RippleGraph::Node& at = graph_->nodes[i];
+  const Index channels = region.all_channels ? at.channels : static_cast<Index>(region.channels.size());
+  marks_.assign(static_cast<std::size_t>(at.positions), 0);
+  std::int32_t* marks = marks_.data();
+  std::size_t found = 0;
+  for (Index c = 0; c < channels; ++c) {
+    const Index channel = region.all_channels ? c : region.channels[static_cast<std::size_t>(c)];
+    const float* now = slot.own.data() + channel * at.positions;
+    const float* before = kept + channel * at.positions;
+    std::int32_t any = 0;
+    if (region.all_positions) {
+      for (Index p = 0; p < at.positions; ++p) {
+        const std::int32_t differs = now[p] == before[p] ? 0 : 1;
+        marks[p] |= differs;
+        any |= differs;
+      }
+    } else {
+      for (const std::int32_t p : region.positions) {
+        const std::int32_t differs = now[p] == before[p] ? 0 : 1;
+        marks[p] |= differs;
+        any |= differs;
+      }
+    }
+    if (!region.all_channels && any != 0) region.channels[found++] = channel;
+  }
+  if (!region.all_channels) region.channels.resize(found);
+  region.positions.clear();
+  for (Index p = 0; p < at.positions; ++p) {
+    if (marks[p] != 0) region.positions.push_back(static_cast<std::int32_t>(p));
+  }
+  region.all_positions = static_cast<Index>(region.positions.size()) == at.positions;
+  if (region.positions.empty()) {
+    slot.changed = false;
+    slot.value = kept;
+  }
+}
+
+}  // namespace temblor
