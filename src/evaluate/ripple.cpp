@@ -37,6 +37,7 @@ const float* Ripple::complete(int node) {
   if (node < 0) return golden(node);
   Slot& slot = slots_[static_cast<std::size_t>(node)];
   if (slot.value == nullptr && !slot.changed) slot.value = golden(node);
+  if (slot.value == nullptr && golden(node) != nullptr) fill(static_cast<std::size_t>(node));
   if (slot.value == nullptr) compute(static_cast<std::size_t>(node));
   return slot.value;
 }
@@ -119,7 +120,7 @@ void Ripple::start(std::size_t i) {
   slot.region.all_channels = false;
   slot.region.all_positions = true;
   slot.region.channels.assign(channels_.begin(), channels_.end());
-  prepare(i);
+  reserve(i);
   for (const Index channel : channels_) {
     at.plane->run(input, channel / group, weights.weight.data() + channel * weights.weight.cols(),
                   weights.bias.size() != 0 ? weights.bias(channel) : 0.0F,
@@ -148,14 +149,14 @@ void Ripple::spread(std::size_t i) {
       if (!slot.region.channels.empty() && slot.region.channels.back() >= first) continue;
       for (Index c = 0; c < outputs; ++c) slot.region.channels.push_back(first + c);
     }
-    prepare(i);
+    reserve(i);
     for (const Index c : slot.region.channels) {
       at.plane->run(input, c / outputs, weights.weight.data() + c * weights.weight.cols(),
                     weights.bias.size() != 0 ? weights.bias(c) : 0.0F, slot.own.data() + c * at.positions);
     }
   } else {
     reach(i, from, slot.region);
-    prepare(i);
+    reserve(i);
     if (slot.region.full()) {
       at.packed.multiply({input, 0, nullptr}, 1, slot.own.data(), slot.own.cols());
     } else {
@@ -182,7 +183,7 @@ void Ripple::pool(std::size_t i) {
   const bool planes_known = from.value != nullptr || from.region.all_positions;
   const float* input = planes_known && from.value == nullptr ? from.own.data() : complete(node.inputs[0]);
   const Index size = graph_->nodes[static_cast<std::size_t>(node.inputs[0])].positions;
-  prepare(i);
+  reserve(i);
   for (const Index c : slot.region.channels) {
     plane_in_ = Eigen::Map<const Matrix>(input + c * size, 1, size);
     const Matrix* in = &plane_in_;
@@ -221,7 +222,7 @@ void Ripple::pointwise(std::size_t i) {
     settle(i);
     return;
   }
-  prepare(i);
+  reserve(i);
   const Index channels = region.all_channels ? at.channels : static_cast<Index>(region.channels.size());
   const Index positions = region.all_positions ? at.positions : static_cast<Index>(region.positions.size());
   const auto channel_of = [&](Index c) {

@@ -26,6 +26,7 @@ struct RippleGraph {
     std::shared_ptr<const Layer> one_channel;  ///< pools: the same for one channel
     std::vector<float> signs;                  ///< sums: one an input
     bool lends = false;                        ///< one element-wise layer alone reads the outputs
+    bool into_sums = false;                    ///< sums alone read the outputs: comparing waits for them
   };
 
   explicit RippleGraph(const Network& network);
@@ -64,7 +65,7 @@ class Ripple {
     Matrix own;                    ///< [1 x units]
     const float* value = nullptr;  ///< the outputs, once they are known everywhere
     bool changed = false;          ///< otherwise they are the golden ones, known or not
-    Region region;                 ///< where they may differ; known there
+    Region region;                 ///< where they may differ; known there, in `own`
   };
 
   const float* golden(int node) const;
@@ -76,8 +77,9 @@ class Ripple {
   void spread(std::size_t node);
   void pool(std::size_t node);
   void pointwise(std::size_t node);
-  void prepare(std::size_t node);
+  void reserve(std::size_t node);
   void settle(std::size_t node);
+  void fill(std::size_t node);
   void reach(std::size_t node, const Region& from, Region& to);
   void unite(const Region& other, Region& region) const;
 
@@ -93,6 +95,7 @@ class Ripple {
   std::vector<Slot> slots_;
   std::vector<float> values_;
   std::vector<std::int32_t> marks_;
+  std::vector<std::int32_t> rest_;
   Matrix plane_in_, plane_out_;
 };
 

@@ -22,13 +22,19 @@ RippleGraph::Kind kind_of(const Layer& layer) {
 
 RippleGraph::RippleGraph(const Network& network) : nodes(network.nodes().size()) {
   std::vector<int> readers(nodes.size(), 0);
+  std::vector<int> sums(nodes.size(), 0);
   for (const Network::Node& node : network.nodes()) {
-    for (const int input : node.inputs) readers[static_cast<std::size_t>(std::max(input, 0))] += input >= 0;
+    for (const int input : node.inputs) {
+      if (input < 0) continue;
+      ++readers[static_cast<std::size_t>(input)];
+      sums[static_cast<std::size_t>(input)] += kind_of(*node.layer) == Kind::sum ? 1 : 0;
+    }
   }
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Network::Node& node = network.nodes()[i];
     Node& at = nodes[i];
     at.kind = kind_of(*node.layer);
+    at.into_sums = readers[i] > 0 && sums[i] == readers[i];
     const std::vector<Index>& dims = node.shape.dims;
     at.channels = dims.size() == 3 ? dims[0] : node.shape.size();
     at.positions = dims.size() == 3 ? dims[1] * dims[2] : 1;

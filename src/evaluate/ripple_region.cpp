@@ -19,6 +19,7 @@ void Ripple::reach(std::size_t i, const Region& from, Region& to) {
   if (from.all_positions) return;
   const auto limit = static_cast<std::size_t>(most_positions * static_cast<double>(sliding.positions()));
   const Window& window = sliding.window();
+  if (window.stride == std::array<Index, 2>{1, 1} && from.positions.size() > limit) return;
   marks_.assign(static_cast<std::size_t>(sliding.positions()), 0);
   std::size_t count = 0;
   for (const std::int32_t p : from.positions) {
@@ -76,24 +77,70 @@ const float* Ripple::known_in(int node, const Region& region) {
   if (own.all_positions || (!region.all_positions && own.positions == region.positions))
     return slot.own.data();
   const RippleGraph::Node& at = graph_->nodes[static_cast<std::size_t>(node)];
-  if (region.all_positions || !own.all_channels || at.kind != RippleGraph::Kind::convolution ||
-      static_cast<std::size_t>(node) == first_)
-    return complete(node);
+  const float* kept = golden(node);
+  const bool computes = at.kind == RippleGraph::Kind::convolution && static_cast<std::size_t>(node) != first_;
+  if (region.all_positions || !own.all_channels || (kept == nullptr && !computes)) return complete(node);
   std::vector<std::int32_t> more;
   std::set_difference(region.positions.begin(), region.positions.end(), own.positions.begin(),
                       own.positions.end(), std::back_inserter(more));
-  at.packed.multiply_at(complete(network_->nodes()[static_cast<std::size_t>(node)].inputs[0]), more,
-                        slot.own.data());
+  if (kept != nullptr) {
+    for (Index c = 0; c < at.channels; ++c) {
+      const Index first_value = c * at.positions;
+      for (const std::int32_t p : more) slot.own.data()[first_value + p] = kept[first_value + p];
+    }
+  } else {
+    at.packed.multiply_at(complete(network_->nodes()[static_cast<std::size_t>(node)].inputs[0]), more,
+                          slot.own.data());
+  }
   unite(region, slot.region);
   return slot.own.data();
 }
 
-/// Room for the node's outputs; outside its region they are the golden ones, where those are kept.
-void Ripple::prepare(std::size_t i) {
+/// Room for the node's outputs.
+void Ripple::reserve(std::size_t i) {
+  slots_[i].own.resize(1, network_->nodes()[i].shape.size());
+}
+
+/// Golden outputs around the region of a node that keeps them: then its outputs are known everywhere.
+void Ripple::fill(std::size_t i) {
   Slot& slot = slots_[i];
-  slot.own.resize(1, network_->nodes()[i].shape.size());
-  if (slot.region.full()) return;
-  if (const float* kept = golden(static_cast<int>(i))) std::copy_n(kept, slot.own.cols(), slot.own.data());
+  const Region& region = slot.region;
+  const Index positions = graph_->nodes[i].positions;
+  const Index channels = graph_->nodes[i].channels;
+  const float* kept = golden(static_cast<int>(i));
+  float* own = slot.own.data();
+  slot.value = own;
+  rest_.clear();
+  if (!region.all_positions) {
+    auto next = region.positions.begin();
+    for (std::int32_t p = 0; p < static_cast<std::int32_t>(positions); ++p) {
+      if (next != region.positions.end() && *next == p) {
+        ++next;
+      } else {
+        rest_.push_back(p);
+      }
+    }
+  }
+  auto next = region.channels.begin();
+  for (Index c = 0; c < channels; ++c, own += positions, kept += positions) {
+    if (!region.all_channels) {
+      const bool within = next != region.channels.end() && *next == c;
+      if (!within) {
+        std::copy_n(kept, positions, own);
+        continue;
+      }
+      ++next;
+    }
+    if (2 * rest_.size() <= static_cast<std::size_t>(positions)) {
+      for (const std::int32_t p : rest_) own[p] = kept[p];
+    } else {
+      values_.clear();
+      for (const std::int32_t p : region.positions) values_.push_back(own[p]);
+      std::copy_n(kept, positions, own);
+      const float* value = values_.data();
+      for (const std::int32_t p : region.positions) own[p] = *value++;
+    }
+  }
 }
 
 /// Shrinks the region of a node whose outputs are computed there to where they differ from the golden ones.
@@ -105,8 +152,9 @@ void Ripple::settle(std::size_t i) {
     if (region.full()) slot.value = slot.own.data();
     return;
   }
-  slot.value = slot.own.data();
+  if (region.full()) slot.value = slot.own.data();
   const RippleGraph::Node& at = graph_->nodes[i];
+  if (at.into_sums) return;
   const Index channels = region.all_channels ? at.channels : static_cast<Index>(region.channels.size());
   marks_.assign(static_cast<std::size_t>(at.positions), 0);
   std::int32_t* marks = marks_.data();

@@ -155,15 +155,13 @@ void PackedConv::pack(const Sliding& sliding, Index groups, const Weights& weigh
 
 void PackedConv::pad(const float* image, float* to) const {
   const Sliding& sliding = sliding_.front();
-  const auto& [top, left, bottom, right] = sliding.window().padding;
+  const Window& window = sliding.window();
+  std::fill_n(to, sliding.channels() * padded_height_ * padded_width_, 0.0F);
+  const Index corner = window.padding[0] * padded_width_ + window.padding[1];
   for (Index c = 0; c < sliding.channels(); ++c) {
-    to = std::fill_n(to, top * padded_width_, 0.0F);
-    for (Index y = 0; y < sliding.height(); ++y, image += sliding.width()) {
-      to = std::fill_n(to, left, 0.0F);
-      to = std::copy_n(image, sliding.width(), to);
-      to = std::fill_n(to, right, 0.0F);
-    }
-    to = std::fill_n(to, bottom * padded_width_, 0.0F);
+    float* row = to + c * padded_height_ * padded_width_ + corner;
+    for (Index y = 0; y < sliding.height(); ++y, image += sliding.width())
+      copy_row(image, sliding.width(), row + y * padded_width_);
   }
 }
 

@@ -65,6 +65,18 @@ inline void transpose(Lanes (&rows)[8]) {
 #endif
 
 constexpr Index lanes = 8;
+
+/// A row of a plane; most are too short for a call.
+inline void copy_row(const float* from, Index n, float* to) {
+  Index x = 0;
+  for (; x + lanes <= n; x += lanes) store(to + x, load(from + x));
+  if (x < n && n >= lanes) {
+    store(to + n - lanes, load(from + n - lanes));
+  } else {
+    for (; x < n; ++x) to[x] = from[x];
+  }
+}
+
 constexpr Index panel_width = 2 * lanes;  ///< outputs a panel: two vectors
 constexpr Index pass_depth = 320;  ///< terms a pass: a panel's slice (20 KiB) stays in the first-level cache
 

@@ -50,15 +50,14 @@ PlaneConv::PlaneConv(const Sliding& sliding, Index groups)
 }
 
 void PlaneConv::pad(const float* planes, float* to) const {
-  const auto& [top, left, bottom, right] = sliding_.window().padding;
+  const Sliding& sliding = sliding_;
+  const Window& window = sliding.window();
+  std::fill_n(to, channels_ * padded_height_ * padded_width_, 0.0F);
+  const Index corner = window.padding[0] * padded_width_ + window.padding[1];
   for (Index c = 0; c < channels_; ++c) {
-    to = std::fill_n(to, top * padded_width_, 0.0F);
-    for (Index y = 0; y < sliding_.height(); ++y, planes += sliding_.width()) {
-      to = std::fill_n(to, left, 0.0F);
-      to = std::copy_n(planes, sliding_.width(), to);
-      to = std::fill_n(to, right, 0.0F);
-    }
-    to = std::fill_n(to, bottom * padded_width_, 0.0F);
+    float* row = to + c * padded_height_ * padded_width_ + corner;
+    for (Index y = 0; y < sliding.height(); ++y, planes += sliding.width())
+      copy_row(planes, sliding.width(), row + y * padded_width_);
   }
 }
 
