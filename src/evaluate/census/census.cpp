@@ -1,10 +1,13 @@
 #include "conv.hpp"
 #include "dense_end.hpp"
+#include "screen.hpp"
+#include "sensitivity.hpp"
 #include "unit.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
@@ -17,12 +20,16 @@ namespace temblor {
 namespace {
 
 using census::block_size;
+using census::ChannelScreen;
 using census::ConvCensus;
 using census::ConvTables;
 using census::DenseEnd;
 using census::end_data;
 using census::image_block;
 using census::ImageBlock;
+using census::plane_shape;
+using census::PlaneShape;
+using census::Sensitivity;
 using census::StageTables;
 using census::UnitCensus;
 
@@ -113,18 +120,30 @@ void trace_layers(const Baseline& base, const Chain& chain, const std::vector<Tr
   for (const UnitCensus& worker : workers) result.inferred += worker.inferred();
 }
 
-void infer_channels(const ImageBlock& block, const StoredNetwork& stored,
-                    const std::vector<PackedDense>& packed, const CensusRequest& request, Progress& progress,
-                    LayerCensus& out, Census& result) {
+void census_channels(const ImageBlock& block, const StoredNetwork& stored, const DenseEnd* end,
+                     const std::vector<PackedDense>& packed, const CensusRequest& request, Progress& progress,
+                     LayerCensus& out, Census& result) {
   const ConvTables shared(stored.network, out.layer, stored.codes[static_cast<std::size_t>(out.layer)],
                           request.bits, packed);
+  std::optional<PlaneShape> shape;
+  std::optional<Sensitivity> above;
+  if (end != nullptr && shared.path.end() == end->source) shape = plane_shape(stored.network, shared.path);
+  if (shape) {
+    above.emplace(stored.network, *end, block);
+    if (!above->usable()) shape.reset();
+  }
   tbb::enumerable_thread_specific<ConvCensus> workers([&] { return ConvCensus(shared); });
-  tbb::parallel_for(Index{0}, out.outputs * out.inputs, [&](Index weight) {
-    if (progress.stopped()) return;
-    workers.local().run(block, weight, out, [&] { return progress.stopped(); });
-    progress.add(block.size());
-  });
-  if (progress.stopped()) interrupted();
+  for (Index channel = 0; channel < out.outputs; ++channel) {
+    std::optional<ChannelScreen> screen;
+    if (shape) screen.emplace(stored.network, shared.path, shared.conv, *shape, *above, channel);
+    tbb::parallel_for(Index{0}, out.inputs, [&](Index input) {
+      if (progress.stopped()) return;
+      workers.local().run(block, screen ? &*screen : nullptr, channel * out.inputs + input, out,
+                          [&] { return progress.stopped(); });
+      progress.add(block.size());
+    });
+    if (progress.stopped()) interrupted();
+  }
   for (const ConvCensus& worker : workers) result.inferred += worker.inferred();
 }
 
@@ -208,7 +227,7 @@ void take_blocks(const StoredNetwork& stored, const Dataset& data, const DenseEn
     if (block.finite) {
       for (LayerCensus& out : result.layers) {
         if (out.method == CensusMethod::channels)
-          infer_channels(block, stored, packed, request, progress, out, result);
+          census_channels(block, stored, end, packed, request, progress, out, result);
       }
     }
     std::vector<Traced> layers;
