@@ -119,7 +119,7 @@ Index bound_block(const Network& network) {
   Index units = network.input().size();
   for (const auto& node : network.nodes()) units += node.shape.size();
   // Four matrices of doubles a node: about 16 MiB a block, so that large networks fit too.
-  return std::clamp<Index>((Index{1} << 19) / units, 8, 128);
+  return std::clamp<Index>((Index{1} << 19) / units, 2, 128);
 }
 
 MatrixD over_blocks(const BoxProblem& problem, const BlockBound& block) {

@@ -190,10 +190,14 @@ VectorD SharedKernel::loss_at(const MatrixD& a, const Interval& inputs, const st
       if (radius_.size() == 0) continue;
       Seen& view = seen[static_cast<std::size_t>(group)];
       if (view.at != n) look(inputs, n, group, view);
-      const bool whole = static_cast<Index>(positions.size()) == positions_;
-      MatrixD g = own * (whole ? view.middle : MatrixD(view.middle(positions, Eigen::all)));
-      g = g.cwiseAbs().eval();
-      if (wide) g += own.cwiseAbs() * (whole ? view.half : MatrixD(view.half(positions, Eigen::all)));
+      MatrixD g;
+      if (static_cast<Index>(positions.size()) == positions_) {
+        g = (own * view.middle).cwiseAbs();
+        if (wide) g.noalias() += own.cwiseAbs() * view.half;
+      } else {
+        g = (own * view.middle(positions, Eigen::all)).cwiseAbs();
+        if (wide) g.noalias() += own.cwiseAbs() * view.half(positions, Eigen::all);
+      }
       loss(row) += g.cwiseProduct(radius_.middleRows(first, channels)).sum();
     }
   }
