@@ -1,7 +1,8 @@
 // Single-bit float32 faults of convolutional networks beside full inference of the same trials.
 //
-// usage: conv_faults_bench NETWORK.h5 DATASET IMAGES TRIALS [MEMORY [LAYER]]
+// usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER]]
 //
+// NETWORK is a file (.h5), or an architecture with random weights, which goes with the dataset `noise`.
 // Faults are drawn uniformly over the weights (of one layer, where it is given) and their bits. Prints one
 // line of JSON: processor seconds a trial, by layer and in all, and of full inference. The peer is
 // bench/peer_conv_faults.py (torch), which runs this program.
@@ -10,14 +11,16 @@
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
-#include <limits>
+#include <string>
 
 #include <temblor/base/arithmetic.hpp>
 #include <temblor/base/error.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/evaluate/evaluator.hpp>
+#include <temblor/network/architecture.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/random/stream.hpp>
+#include <temblor/train/trainer.hpp>
 
 namespace {
 
@@ -44,12 +47,37 @@ SparseDelta random_flip(const Network& network, int only, Stream& stream) {
   }
 }
 
-void run(int argc, char** argv) {
-  const Network network = load_network(argv[1]);
+Dataset load(const Network& network, const std::string& set, const std::string& images) {
   DataRequest request;
-  request.set = argv[2];
-  request.select = "first:" + std::string(argv[3]);
-  const Dataset data = load_dataset(request, network.scaling());
+  request.set = set;
+  request.select = "first:" + images;
+  return load_dataset(request, network.scaling());
+}
+
+/// Random images, half of the values 0.
+Dataset noise(const Network& network, Index images) {
+  Stream stream(1, {});
+  Dataset data;
+  data.name = "noise";
+  data.shape = network.input();
+  data.classes = network.classes();
+  data.images.resize(images, network.input().size());
+  for (Index i = 0; i < data.images.size(); ++i)
+    data.images.data()[i] = static_cast<float>(std::max(0.0, 2.0 * stream.uniform() - 1.0));
+  for (Index n = 0; n < images; ++n) {
+    data.labels.push_back(static_cast<std::int32_t>(n % network.classes()));
+    data.index.push_back(n);
+  }
+  return data;
+}
+
+void run(int argc, char** argv) {
+  const std::string name = argv[1];
+  const bool file = name.ends_with(".h5");
+  const Shape shape = name == "lenet5" ? Shape{{1, 28, 28}} : Shape{{3, 32, 32}};
+  const Network network = file ? load_network(name) : initialise(make_architecture(name, {shape, 10}), 1);
+  const Dataset data =
+      std::string(argv[2]) == "noise" ? noise(network, std::atoi(argv[3])) : load(network, argv[2], argv[3]);
   const int trials = std::atoi(argv[4]);
   const std::int64_t memory = argc > 5 ? std::atoll(argv[5]) : default_activation_memory;
   const int only = argc > 6 ? std::atoi(argv[6]) : -1;
@@ -108,7 +136,7 @@ void run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::cerr << "usage: conv_faults_bench NETWORK.h5 DATASET IMAGES TRIALS [MEMORY [LAYER]]\n";
+    std::cerr << "usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER]]\n";
     return 2;
   }
   temblor::fix_arithmetic();
