@@ -49,11 +49,11 @@ trap 'rm -rf "$TMPDIR"' EXIT
 mkdir -p "$build/findings"
 
 # Memory: what a few bytes may ask for is bounded: 2 GiB in all and 512 MiB at once, under the sanitizers (the largest
-# legitimate request is the table of a layer that moves 2^26 values). Ten seconds for one input.
+# legitimate request is the table of a layer that moves 2^26 values). Thirty seconds for one input.
 run() {
   local target=$1 dictionary=tests/fuzz/dictionaries/$1.dict corpora=("$build/corpus/$1")
   mkdir -p "${corpora[0]}"
-  local seeds options=(-max_total_time="$seconds" -max_len=16384 -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=10
+  local seeds options=(-max_total_time="$seconds" -max_len=16384 -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=30
     -artifact_prefix="$build/findings/$target-" -print_final_stats=1 -verbosity=1)
   for seeds in "tests/fuzz/corpus/$target" "$build/seeds/$target"; do
     [[ -d $seeds ]] && corpora+=("$seeds")

@@ -7,7 +7,8 @@
 
 namespace temblor {
 
-/// Where each output of a layer comes from: an index into the input, or -1 for the constant.
+/// Where each output of a layer comes from: an index into the input, of far fewer than 2^31 values (Network),
+/// or -1 for the constant.
 struct GatherPlan {
   Shape shape;
   std::vector<std::int32_t> source;
@@ -27,13 +28,14 @@ class Gather final : public Layer {
   std::shared_ptr<const Layer> placed(std::span<const Shape> inputs) const override {
     one_input(*this, inputs);
     auto layer = std::make_shared<Gather>(*this);
-    layer->source_ = plan_(options_, inputs[0]).source;
+    layer->input_ = inputs[0];
+    layer->made_ = plan_(options_, inputs[0]);
     return layer;
   }
 
   Shape output_shape(std::span<const Shape> inputs, const Weights*) const override {
     one_input(*this, inputs);
-    return plan_(options_, inputs[0]).shape;
+    return inputs[0] == input_ ? made_.shape : plan_(options_, inputs[0]).shape;
   }
 
   void forward(Inputs in, const Weights*, Matrix& out) const override { move(*in[0], constant_, out); }
@@ -54,8 +56,8 @@ class Gather final : public Layer {
             VectorD* constant) const override {
     if (on_inputs[0] != nullptr) add_back(coefficients, *on_inputs[0]);
     if (constant == nullptr || constant_ == 0.0F) return;
-    for (std::size_t i = 0; i < source_.size(); ++i) {
-      if (source_[i] < 0)
+    for (std::size_t i = 0; i < made_.source.size(); ++i) {
+      if (made_.source[i] < 0)
         *constant += static_cast<double>(constant_) * coefficients.col(static_cast<Index>(i));
     }
   }
@@ -65,11 +67,11 @@ class Gather final : public Layer {
  private:
   template <class Values, class Scalar>
   void move(const Values& in, Scalar constant, Values& out) const {
-    out.resize(in.rows(), static_cast<Index>(source_.size()));
+    out.resize(in.rows(), static_cast<Index>(made_.source.size()));
     auto* to = out.data();
     for (Index n = 0; n < in.rows(); ++n) {
       const auto* from = in.data() + n * in.cols();
-      for (const std::int32_t source : source_) *to++ = source < 0 ? constant : from[source];
+      for (const std::int32_t source : made_.source) *to++ = source < 0 ? constant : from[source];
     }
   }
 
@@ -78,7 +80,7 @@ class Gather final : public Layer {
     const auto* from = above.data();
     for (Index n = 0; n < above.rows(); ++n) {
       auto* to = below.data() + n * below.cols();
-      for (const std::int32_t source : source_) {
+      for (const std::int32_t source : made_.source) {
         if (source >= 0) to[source] += *from;
         ++from;
       }
@@ -89,7 +91,8 @@ class Gather final : public Layer {
   LayerOptions options_;
   Plan plan_;
   float constant_;
-  std::vector<std::int32_t> source_;
+  Shape input_{};      ///< that it is placed on
+  GatherPlan made_{};  ///< for it
 };
 
 /// Calls visit(indices) for every place of a shape, the last dimension fastest.
@@ -102,13 +105,6 @@ void each_place(const std::vector<Index>& dims, const Visit& visit) {
     while (d > 0 && ++at[d - 1] == dims[d - 1]) at[--d] = 0;
     if (d == 0) return;
   }
-}
-
-/// Index of a place among the values of a shape; images have far fewer than 2^31 (Network).
-inline std::int32_t place_index(const std::vector<Index>& dims, const std::vector<Index>& at) {
-  Index index = 0;
-  for (std::size_t d = 0; d < dims.size(); ++d) index = index * dims[d] + at[d];
-  return static_cast<std::int32_t>(index);
 }
 
 /// One value a dimension, or a bad-input error naming the option.

@@ -18,14 +18,16 @@ GatherPlan plan_pad(const LayerOptions& options, const Shape& input) {
     size = plan.shape.dims.back() > most / size ? most + 1 : size * plan.shape.dims.back();
     if (size > most) input_error("a padded image has more than 2^25 values", "", "correct the counts");
   }
+  plan.source.reserve(static_cast<std::size_t>(size));
   each_place(plan.shape.dims, [&](const std::vector<Index>& at) {
-    std::vector<Index> from = at;
+    Index from = 0;
     bool inside = true;
     for (std::size_t d = 0; d < at.size(); ++d) {
-      from[d] -= before[d];
-      inside = inside && from[d] >= 0 && from[d] < input.dims[d];
+      const Index i = at[d] - before[d];
+      inside = inside && i >= 0 && i < input.dims[d];
+      from = from * input.dims[d] + i;
     }
-    plan.source.push_back(inside ? place_index(input.dims, from) : -1);
+    plan.source.push_back(inside ? static_cast<std::int32_t>(from) : -1);
   });
   return plan;
 }

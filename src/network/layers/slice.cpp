@@ -20,9 +20,9 @@ GatherPlan plan_slice(const LayerOptions& options, const Shape& input) {
   GatherPlan plan{{count}, {}};
   plan.source.reserve(static_cast<std::size_t>(plan.shape.size()));
   each_place(count, [&](const std::vector<Index>& at) {
-    std::vector<Index> from = at;
-    for (std::size_t d = 0; d < at.size(); ++d) from[d] = start[d] + at[d] * step[d];
-    plan.source.push_back(place_index(input.dims, from));
+    Index from = 0;
+    for (std::size_t d = 0; d < at.size(); ++d) from = from * input.dims[d] + start[d] + at[d] * step[d];
+    plan.source.push_back(static_cast<std::int32_t>(from));
   });
   return plan;
 }

@@ -15,11 +15,19 @@ GatherPlan plan_transpose(const LayerOptions& options, const Shape& input) {
                   "list each dimension once, from 0");
     plan.shape.dims.push_back(input.dims[static_cast<std::size_t>(order[static_cast<std::size_t>(d)])]);
   }
+  // From one place to the next along each dimension of the output.
+  std::vector<Index> stride;
+  for (const Index from : order) {
+    Index values = 1;
+    for (std::size_t d = static_cast<std::size_t>(from) + 1; d < input.dims.size(); ++d)
+      values *= input.dims[d];
+    stride.push_back(values);
+  }
   plan.source.reserve(static_cast<std::size_t>(plan.shape.size()));
   each_place(plan.shape.dims, [&](const std::vector<Index>& at) {
-    std::vector<Index> from(at.size());
-    for (std::size_t d = 0; d < at.size(); ++d) from[static_cast<std::size_t>(order[d])] = at[d];
-    plan.source.push_back(place_index(input.dims, from));
+    Index from = 0;
+    for (std::size_t d = 0; d < at.size(); ++d) from += at[d] * stride[d];
+    plan.source.push_back(static_cast<std::int32_t>(from));
   });
   return plan;
 }
