@@ -103,8 +103,9 @@ struct Outline {
 };
 
 std::string rounded(double value, int digits) {
-  const double scale = std::pow(10.0, digits - 1 - std::floor(std::log10(std::max(value, 1e-300))));
-  return to_text(std::round(value * scale) / scale);
+  const double place = digits - 1 - std::floor(std::log10(std::max(value, 1e-300)));
+  const double scale = std::pow(10.0, std::fabs(place));  // a whole number, so that the result prints short
+  return to_text(place < 0 ? std::round(value / scale) * scale : std::round(value * scale) / scale);
 }
 
 void print(std::ostream& out, const Outline& of, const std::vector<Section>& sections) {
