@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets (tests/fuzz, one a reader) and runs each for SECONDS (60): scripts/fuzz.sh [SECONDS [TARGET...]].
-# Ends with 1 when an input crashes a reader, hangs it, or makes it take memory out of proportion; the input's path is
-# printed, and TARGET_fuzz PATH runs it again. What the fuzzer learns stays in build/fuzz/corpus for the next time.
+# Builds the fuzz targets (tests/fuzz, one a reader) and runs each for SECONDS (60):
+#   scripts/fuzz.sh [SECONDS [TARGET...]]
+# Ends with 1 when an input crashes a reader, hangs it, or makes it take memory out of proportion. The input's path is
+# printed; TARGET_fuzz PATH runs it again, with FUZZ_SHOW=1 saying whether the reader took it and why not. What the
+# fuzzer learns stays in build/fuzz/corpus for the next time.
 # FUZZ_NO_SETUP=1: nothing is installed; ends with 77 where Clang or its runtime is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -46,9 +46,12 @@ struct Directory {
 }  // namespace
 
 void judge(const std::function<void()>& read, Exit refusal) {
+  static const bool show = std::getenv("FUZZ_SHOW") != nullptr;
   try {
     read();
+    if (show) std::fprintf(stderr, "taken\n");
   } catch (const Error& error) {
+    if (show) std::fprintf(stderr, "refused: %s\n", error.what());
     if (error.code() == refusal && error.what()[0] != '\0') return;
     std::fprintf(stderr, "error with exit code %d: %s\n", static_cast<int>(error.code()), error.what());
     std::abort();
