@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <support/paths.hpp>
 #include <support/program.hpp>
+#include <support/python.hpp>
 
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
@@ -16,15 +17,6 @@ using namespace temblor;
 using namespace temblor::testing;
 
 namespace {
-
-/// A Python with these modules, or "", which is then said.
-std::string python_with(const std::string& modules, const std::string& packages) {
-  for (const std::string python : {"python3", "/usr/bin/python3"}) {
-    if (std::system((python + " -c 'import " + modules + "' >/dev/null 2>&1").c_str()) == 0) return python;
-  }
-  std::cout << "skipped: no Python with " << modules << " here (" << packages << ")\n";
-  return "";
-}
 
 void run_python(const std::string& python, const std::string& script, const std::string& arguments,
                 const TemporaryDirectory& directory) {

@@ -7,6 +7,7 @@
 #include <support/networks.hpp>
 #include <support/paths.hpp>
 #include <support/program.hpp>
+#include <support/python.hpp>
 
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
@@ -74,16 +75,8 @@ TEST_CASE("import puts the weights of a safetensors file into a network") {
 }
 
 TEST_CASE("weights that torch trained go into the network that torch exported") {
-  const std::string check = "import torch, h5py, torch.onnx";
-  std::string python;
-  for (const std::string one : {"python3", "/usr/bin/python3"}) {
-    if (python.empty() && std::system((one + " -c '" + check + "' >/dev/null 2>&1").c_str()) == 0)
-      python = one;
-  }
-  if (python.empty()) {
-    std::cout << "skipped: no Python with torch and h5py here (python3-torch, python3-h5py)\n";
-    return;
-  }
+  const std::string python = python_with("torch, h5py, torch.onnx", "python3-torch, python3-h5py");
+  if (python.empty()) return;
   const TemporaryDirectory directory;
   std::ofstream(directory.file("make.py")) << R"(
 import json, struct, sys, h5py, torch

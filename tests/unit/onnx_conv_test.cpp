@@ -12,6 +12,7 @@
 #include <support/networks.hpp>
 #include <support/onnx_model.hpp>
 #include <support/paths.hpp>
+#include <support/python.hpp>
 
 #include <temblor/formats/format.hpp>
 #include <temblor/network/file.hpp>
@@ -101,15 +102,8 @@ TEST_CASE("onnx: every kind of layer is written and read again, bit for bit") {
   }
   save_network(quantise(random_network("6-5-3", 1, true), find_format("uint8-channel"), {0, 1}),
                directory.file("codes.onnx"));
-  std::string python;
-  for (const std::string one : {"python3", "/usr/bin/python3"}) {
-    if (python.empty() && std::system((one + " -c 'import onnx.checker' >/dev/null 2>&1").c_str()) == 0)
-      python = one;
-  }
-  if (python.empty()) {
-    std::cout << "skipped: no Python with onnx here (python3-onnx), models are not checked\n";
-    return;
-  }
+  const std::string python = python_with("onnx.checker", "python3-onnx");
+  if (python.empty()) return;
   std::ofstream(directory.file("check.py")) << R"(
 import glob, sys, onnx
 for path in glob.glob(sys.argv[1] + '/*.onnx'):
