@@ -1,6 +1,7 @@
 #include "conv_gradient.hpp"
 
 #include "lanes.hpp"
+#include "wide_lanes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -88,6 +89,62 @@ Index correlate_tiles(const float* image, const Padded& padded, Index tap, Index
                           sums + tap * panel_width);
   }
   return tap;
+}
+
+#if TEMBLOR_HAS_WIDE
+/// The same with a panel in one vector.
+template <std::size_t T>
+TEMBLOR_WIDE inline void correlate_wide(const float* image, const Index* taps, const Index* corners,
+                                        Index positions, const float* above, float* sums) {
+  const float* in[T];
+  wide::Lanes acc[T];
+  for (std::size_t t = 0; t < T; ++t) {
+    in[t] = image + taps[t];
+    acc[t] = _mm512_setzero_ps();
+  }
+  for (Index k = 0; k < positions; ++k, above += panel_width) {
+    const wide::Lanes g = wide::load(above);
+    const Index corner = corners[k];
+    for (std::size_t t = 0; t < T; ++t) acc[t] = wide::multiply_add(in[t][corner], g, acc[t]);
+  }
+  for (std::size_t t = 0; t < T; ++t) {
+    float* to = sums + static_cast<Index>(t) * panel_width;
+    wide::store(to, _mm512_add_ps(acc[t], wide::load(to)));
+  }
+}
+
+template <std::size_t T>
+TEMBLOR_WIDE Index correlate_wide_tiles(const float* image, const Padded& padded, Index tap, Index first,
+                                        Index positions, const float* above, float* sums) {
+  const auto end = static_cast<Index>(padded.taps.size());
+  for (; tap + static_cast<Index>(T) <= end; tap += static_cast<Index>(T)) {
+    correlate_wide<T>(image, padded.taps.data() + tap, padded.corners.data() + first, positions, above,
+                      sums + tap * panel_width);
+  }
+  return tap;
+}
+#endif
+
+/// All taps, for one panel of `width` outputs.
+void correlate_all(const float* image, const Padded& padded, Index width, Index first, Index count,
+                   const float* above, float* sums) {
+  if (width <= lanes) {
+    Index tap = correlate_tiles<10, 1>(image, padded, 0, first, count, above, sums);
+    tap = correlate_tiles<5, 1>(image, padded, tap, first, count, above, sums);
+    correlate_tiles<1, 1>(image, padded, tap, first, count, above, sums);
+    return;
+  }
+#if TEMBLOR_HAS_WIDE
+  if (wide_vectors()) {
+    Index tap = correlate_wide_tiles<9>(image, padded, 0, first, count, above, sums);
+    tap = correlate_wide_tiles<3>(image, padded, tap, first, count, above, sums);
+    correlate_wide_tiles<1>(image, padded, tap, first, count, above, sums);
+    return;
+  }
+#endif
+  Index tap = correlate_tiles<6, 2>(image, padded, 0, first, count, above, sums);
+  tap = correlate_tiles<3, 2>(image, padded, tap, first, count, above, sums);
+  correlate_tiles<1, 2>(image, padded, tap, first, count, above, sums);
 }
 
 /// Planes [width x positions] to [positions x panel_width].
@@ -189,16 +246,7 @@ void add_kernel_gradient(const Sliding& sliding, Index groups, const Matrix& in,
       float* to = sums.data() + panel * depth * panel_width;
       for (Index first = 0; first < positions; first += step) {
         const Index count = std::min(step, positions - first);
-        const float* g = above.data() + first * panel_width;
-        if (width <= lanes) {
-          Index tap = correlate_tiles<10, 1>(image, padded, 0, first, count, g, to);
-          tap = correlate_tiles<5, 1>(image, padded, tap, first, count, g, to);
-          correlate_tiles<1, 1>(image, padded, tap, first, count, g, to);
-        } else {
-          Index tap = correlate_tiles<6, 2>(image, padded, 0, first, count, g, to);
-          tap = correlate_tiles<3, 2>(image, padded, tap, first, count, g, to);
-          correlate_tiles<1, 2>(image, padded, tap, first, count, g, to);
-        }
+        correlate_all(image, padded, width, first, count, above.data() + first * panel_width, to);
       }
     }
   }

@@ -1,4 +1,5 @@
 #include "lanes.hpp"
+#include "wide_lanes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,7 @@ struct Pass {
   const float* weights;         // panel, at that tap
   const float* bias;            // null when sums continue
   float* sums;                  // [positions x panel_width]
+  Index step;                   // from one position of a row to the next, in the image
 };
 
 template <std::size_t P, std::size_t Vectors>
@@ -58,7 +60,100 @@ Index run_tiles(const Pass& pass, Index position, Index end) {
   return position;
 }
 
+#if TEMBLOR_HAS_WIDE
+constexpr Index run_length = 8;  // neighbouring positions of one row: one pointer for all
+
+/// Continues the sums of Runs * run_length positions, a panel one vector.
+template <std::size_t Runs, Index Step>
+TEMBLOR_WIDE inline void run_wide_tile(const Pass& pass, Index position) {
+  constexpr std::size_t length = run_length;
+  static_assert(wide::lanes == panel_width);
+  const float* in[Runs];
+  for (std::size_t r = 0; r < Runs; ++r)
+    in[r] = pass.image + pass.corners[position + static_cast<Index>(r) * run_length];
+  float* sums = pass.sums + position * panel_width;
+  wide::Lanes acc[Runs * length];
+#pragma GCC unroll 24
+  for (std::size_t p = 0; p < Runs * length; ++p)
+    acc[p] = wide::load(pass.bias != nullptr ? pass.bias : sums + static_cast<Index>(p) * panel_width);
+  const float* weights = pass.weights;
+  for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
+    const wide::Lanes w = wide::load(weights);
+    const std::ptrdiff_t offset = pass.offsets[k];
+    for (std::size_t r = 0; r < Runs; ++r) {
+      const float* from = in[r] + offset;
+      for (std::size_t p = 0; p < length; ++p)
+        acc[r * length + p] = wide::multiply_add(from[static_cast<Index>(p) * Step], w, acc[r * length + p]);
+    }
+  }
+#pragma GCC unroll 24  // or GCC copies them through memory
+  for (std::size_t p = 0; p < Runs * length; ++p)
+    wide::store(sums + static_cast<Index>(p) * panel_width, acc[p]);
+}
+
+/// The same for P positions anywhere.
+template <std::size_t P>
+TEMBLOR_WIDE inline void run_wide_places(const Pass& pass, Index position) {
+  const float* in[P];
+  for (std::size_t p = 0; p < P; ++p) in[p] = pass.image + pass.corners[position + static_cast<Index>(p)];
+  float* sums = pass.sums + position * panel_width;
+  wide::Lanes acc[P];
+  for (std::size_t p = 0; p < P; ++p)
+    acc[p] = wide::load(pass.bias != nullptr ? pass.bias : sums + static_cast<Index>(p) * panel_width);
+  const float* weights = pass.weights;
+  for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
+    const wide::Lanes w = wide::load(weights);
+    const std::ptrdiff_t offset = pass.offsets[k];
+    for (std::size_t p = 0; p < P; ++p) acc[p] = wide::multiply_add(in[p][offset], w, acc[p]);
+  }
+  for (std::size_t p = 0; p < P; ++p) wide::store(sums + static_cast<Index>(p) * panel_width, acc[p]);
+}
+
+/// How many runs of positions Step apart in the image begin at `at`, at most `most`.
+template <Index Step>
+Index count_runs(const Pass& pass, Index at, Index end, Index most) {
+  Index runs = 0;
+  for (; runs < most && at + run_length <= end; ++runs, at += run_length) {
+    const std::int32_t* corners = pass.corners + at;
+    for (Index p = 1; p < run_length; ++p)
+      if (corners[p] - corners[p - 1] != Step) return runs;
+  }
+  return runs;
+}
+
+template <Index Step>
+TEMBLOR_WIDE void run_wide(const Pass& pass, Index positions) {
+  Index at = 0;
+  while (at < positions) {
+    const Index runs = count_runs<Step>(pass, at, positions, 3);
+    if (runs == 3) {
+      run_wide_tile<3, Step>(pass, at);
+    } else if (runs == 2) {
+      run_wide_tile<2, Step>(pass, at);
+    } else if (runs == 1) {
+      run_wide_tile<1, Step>(pass, at);
+    }
+    at += runs * run_length;
+    if (runs > 0) continue;
+    if (positions - at >= 6) {
+      run_wide_places<6>(pass, at);
+      at += 6;
+    } else if (positions - at >= 3) {
+      run_wide_places<3>(pass, at);
+      at += 3;
+    } else {
+      run_wide_places<1>(pass, at);
+      ++at;
+    }
+  }
+}
+#endif
+
 void run_pass(const Pass& pass, Index positions, bool narrow) {
+#if TEMBLOR_HAS_WIDE
+  if (!narrow && wide_vectors())
+    return pass.step == 2 ? run_wide<2>(pass, positions) : run_wide<1>(pass, positions);
+#endif
   Index at = 0;
   if (narrow) {
     at = run_tiles<narrow_tile, 1>(pass, at, positions);
@@ -177,7 +272,8 @@ void PackedConv::run_panel(const Panel& panel, const float* image, const std::in
                     std::min(step, depth_ - first),
                     panels_.data() + panel.weights + first * panel_width,
                     first == 0 ? bias_.data() + panel.bias : nullptr,
-                    sums};
+                    sums,
+                    sliding_.front().window().stride[1]};
     run_pass(pass, positions, panel.width <= lanes);
   }
 }

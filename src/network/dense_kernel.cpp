@@ -1,4 +1,5 @@
 #include "lanes.hpp"
+#include "wide_lanes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -73,7 +74,41 @@ void run_tile(const Pass& pass, Index row) {
   for (Index r = 0; r < rows; ++r) std::copy_n(sums.data() + r * panel, pass.width, out + r * pass.stride);
 }
 
+#if TEMBLOR_HAS_WIDE
+/// The same with a panel in one vector.
+template <std::size_t R>
+TEMBLOR_WIDE void run_wide_tile(const Pass& pass, Index row) {
+  static_assert(wide::lanes == panel);
+  const float* in[R];
+  for (std::size_t r = 0; r < R; ++r) in[r] = pass.in->row(row + static_cast<Index>(r)) + pass.first;
+  float* out = pass.out + row * pass.stride;
+  const auto used = static_cast<__mmask16>((1U << static_cast<unsigned>(pass.width)) - 1);
+  wide::Lanes acc[R];
+  for (std::size_t r = 0; r < R; ++r) {
+    acc[r] = pass.bias != nullptr ? wide::load(pass.bias)
+                                  : _mm512_maskz_loadu_ps(used, out + static_cast<Index>(r) * pass.stride);
+  }
+  for (Index k = 0; k < pass.n; ++k) {
+    const wide::Lanes w = wide::load(pass.weights + k * panel);
+    for (std::size_t r = 0; r < R; ++r) acc[r] = wide::multiply_add(in[r][k], w, acc[r]);
+  }
+  for (std::size_t r = 0; r < R; ++r)
+    _mm512_mask_storeu_ps(out + static_cast<Index>(r) * pass.stride, used, acc[r]);
+}
+
+TEMBLOR_WIDE void run_wide(const Pass& pass, Index count) {
+  Index row = 0;
+  for (; row + 12 <= count; row += 12) run_wide_tile<12>(pass, row);
+  for (; row + 6 <= count; row += 6) run_wide_tile<6>(pass, row);
+  for (; row + 3 <= count; row += 3) run_wide_tile<3>(pass, row);
+  for (; row < count; ++row) run_wide_tile<1>(pass, row);
+}
+#endif
+
 void run_pass(const Pass& pass, Index count) {
+#if TEMBLOR_HAS_WIDE
+  if (pass.width > lanes && wide_vectors()) return run_wide(pass, count);
+#endif
   Index row = 0;
   for (; row + static_cast<Index>(tile) <= count; row += static_cast<Index>(tile)) run_tile<tile>(pass, row);
   switch (count - row) {
