@@ -60,5 +60,3 @@ BENCHMARK_CAPTURE(census, int8, "int8")
     ->UseRealTime()
     ->Unit(benchmark::kSecond)
     ->Iterations(1);
-
-BENCHMARK_MAIN();

@@ -4,7 +4,6 @@
 #include <benchmark/benchmark.h>
 #include <tbb/global_control.h>
 
-#include <temblor/base/arithmetic.hpp>
 #include <temblor/network/architecture.hpp>
 #include <temblor/train/trainer.hpp>
 
@@ -37,14 +36,12 @@ Network network_of(const std::string& arch, const Dataset& data) {
 }
 
 void forward_pass(benchmark::State& state, const std::string& arch) {
-  fix_arithmetic();
   const Dataset data = images_of(arch);
   const Network network = network_of(arch, data);
   for (auto _ : state) benchmark::DoNotOptimize(logits(network, network.view(), data.images).sum());
 }
 
 void training_step(benchmark::State& state, const std::string& arch) {
-  fix_arithmetic();
   const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, 1);
   const Dataset data = images_of(arch);
   TrainingPlan plan;
@@ -65,5 +62,3 @@ BENCHMARK_CAPTURE(training_step, resnet8, "resnet8")->Unit(benchmark::kMilliseco
 BENCHMARK_CAPTURE(training_step, resnet20, "resnet20")->Unit(benchmark::kMillisecond);
 
 }  // namespace
-
-BENCHMARK_MAIN();

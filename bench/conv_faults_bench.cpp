@@ -15,6 +15,7 @@
 
 #include <temblor/base/arithmetic.hpp>
 #include <temblor/base/error.hpp>
+#include <temblor/base/memory.hpp>
 #include <temblor/data/dataset.hpp>
 #include <temblor/evaluate/evaluator.hpp>
 #include <temblor/network/architecture.hpp>
@@ -140,6 +141,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   temblor::fix_arithmetic();
+  temblor::keep_memory();
   try {
     run(argc, argv);
   } catch (const temblor::Error& error) {

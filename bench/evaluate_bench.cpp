@@ -184,5 +184,3 @@ BENCHMARK(flips)
 BENCHMARK(flips)->Args({-1, 1})->Threads(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(dense_from)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
 BENCHMARK(per_image)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::kMillisecond);
-
-BENCHMARK_MAIN();

@@ -9,6 +9,8 @@
 #include <string>
 
 #include <temblor/attacks/flip_search.hpp>
+#include <temblor/base/arithmetic.hpp>
+#include <temblor/base/memory.hpp>
 #include <temblor/evaluate/evaluator.hpp>
 #include <temblor/hdf5/file.hpp>
 #include <temblor/network/file.hpp>
@@ -105,6 +107,8 @@ int main(int count, char** words) {
     std::cerr << "usage: pbs_bench TRIALS NETWORK IMAGES\n";
     return 2;
   }
+  fix_arithmetic();
+  keep_memory();
   const Network network = trained();
   Bench bench(network);
   save_network(quantise(network, *bench.stored.format, parse_layers("all", network)), words[2]);

@@ -104,5 +104,3 @@ BENCHMARK(per_sample)
     ->Args({10000, 2, 0})
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(fma)->Unit(benchmark::kMillisecond);
-
-BENCHMARK_MAIN();

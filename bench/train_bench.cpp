@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 #include <tbb/global_control.h>
 
-#include <temblor/base/arithmetic.hpp>
 #include <temblor/train/trainer.hpp>
 
 using namespace temblor;
@@ -29,7 +28,6 @@ const Dataset& images() {
 }
 
 void epoch(benchmark::State& state) {
-  fix_arithmetic();
   const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
                                   static_cast<std::size_t>(state.range(0)));
   TrainingPlan plan;
@@ -49,5 +47,3 @@ void epoch(benchmark::State& state) {
 BENCHMARK(epoch)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
-
-BENCHMARK_MAIN();
