@@ -6,20 +6,13 @@
 #include <support/paths.hpp>
 #include <support/program.hpp>
 
+using temblor::testing::expect;
 using temblor::testing::run_line;
 using temblor::testing::TemporaryDirectory;
 
 namespace {
 
 const std::string data = "synthetic:classes=3,features=8,n=300";
-
-/// The line in process; fails the test with the program's words when the code is another.
-std::string expect(int code, const std::string& line) {
-  const auto outcome = run_line(line);
-  INFO(line << "\n" << outcome.err);
-  REQUIRE(outcome.code == code);
-  return outcome.out;
-}
 
 }  // namespace
 

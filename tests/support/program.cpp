@@ -1,5 +1,6 @@
 #include <sstream>
 
+#include <catch2/catch.hpp>
 #include <support/program.hpp>
 
 #include <temblor/cli/subcommand.hpp>
@@ -21,6 +22,13 @@ Outcome run_line(const std::string& line) {
   std::vector<std::string> words;
   for (std::string word; text >> word;) words.push_back(word);
   return run_program(words);
+}
+
+std::string expect(int code, const std::string& line) {
+  const auto outcome = run_line(line);
+  INFO(line << "\n" << outcome.err);
+  REQUIRE(outcome.code == code);
+  return outcome.out;
 }
 
 }  // namespace temblor::testing

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <support/paths.hpp>
+#include <support/refusal.hpp>
 
 #include <temblor/base/error.hpp>
 #include <temblor/network/onnx.hpp>
@@ -14,18 +15,6 @@ using namespace temblor;
 using namespace temblor::testing;
 
 namespace {
-
-/// What the error says; its code must be `code`.
-template <class Read>
-std::string refusal(Read&& read, Exit code = Exit::bad_input) {
-  try {
-    read();
-  } catch (const Error& error) {
-    CHECK(error.code() == code);
-    return error.what();
-  }
-  return "taken";
-}
 
 /// x [4] -> the nodes, with constants "numbers" [4] and "w" [3 x 4].
 ::onnx::ModelProto model(const std::vector<std::pair<std::string, std::vector<std::string>>>& nodes) {

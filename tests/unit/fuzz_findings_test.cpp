@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <support/hdf5_text.hpp>
 #include <support/paths.hpp>
+#include <support/refusal.hpp>
 
 #include <temblor/base/error.hpp>
 #include <temblor/data/dataset.hpp>
@@ -11,22 +12,6 @@
 
 using namespace temblor;
 using namespace temblor::testing;
-
-namespace {
-
-/// What the error says; its code must be `code`.
-template <class Read>
-std::string refusal(Read&& read, Exit code = Exit::bad_input) {
-  try {
-    read();
-  } catch (const Error& error) {
-    CHECK(error.code() == code);
-    return error.what();
-  }
-  return "taken";
-}
-
-}  // namespace
 
 TEST_CASE("network: scaling that cannot be is refused") {
   for (const InputScaling& scaling :
