@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a checked campaign on real data: installs what is missing, builds, trains a network on Fashion-MNIST,
-# attacks it, bounds it, checks every attack against the bounds. A second run finds everything in place.
+# From nothing to checked campaigns on real data: installs what is missing, builds, trains a perceptron and a LeNet-5 on
+# Fashion-MNIST, attacks them, bounds them, checks every attack against the bounds, and counts what every single bit of
+# the LeNet-5 can do. A second run finds everything in place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,25 +19,53 @@ out=out/demo
 mkdir -p "$out"
 began=$SECONDS
 
+# train NAME OPTIONS...: a network, unless it is there.
+train() {
+  local net=$out/$1.h5
+  shift
+  if [[ -e $net ]]; then
+    echo "$net is already there"
+  else
+    "$temblor" train --dataset fashion-mnist --seed 1 "$@" -o "$net"
+  fi
+}
+# The table of a check; the whole text also has a replay command for each line.
+check() { "$temblor" check "$1" | sed '/^$/,$d'; }
+
 step "Training 784-128-64-32-10 on Fashion-MNIST"
-if [[ -e $out/net.h5 ]]; then
-  echo "$out/net.h5 is already there"
-else
-  "$temblor" train --dataset fashion-mnist --arch 784-128-64-32-10 --epochs 8 --seed 1 -o "$out/net.h5"
-fi
+train net --arch 784-128-64-32-10 --epochs 8
 
 step "Running the campaign of results/demo/demo.toml"
 "$temblor" run results/demo/demo.toml --network "$out/net.h5" -o "$out/demo.h5"
 
 step "Every drop against its bound"
-"$temblor" check "$out/demo.h5" | sed '/^$/,$d' # the table; the whole text also has a replay command for each line
-
+check "$out/demo.h5"
 "$temblor" export "$out/demo.h5" --table points --format csv -o "$out/points.csv"
 "$temblor" export "$out/demo.h5" --table checks --format csv -o "$out/checks.csv"
 
+step "Training a LeNet-5"
+train lenet --arch lenet5 --epochs 4
+
+step "Running the campaign of results/demo/lenet.toml"
+"$temblor" run results/demo/lenet.toml --network "$out/lenet.h5" -o "$out/lenet-campaign.h5"
+
+step "Every drop against its bound"
+check "$out/lenet-campaign.h5"
+"$temblor" export "$out/lenet-campaign.h5" --table points --format csv -o "$out/lenet-points.csv"
+"$temblor" export "$out/lenet-campaign.h5" --table checks --format csv -o "$out/lenet-checks.csv"
+
+step "Every single bit of every int8 weight of the LeNet-5, on 100 images"
+if [[ -e $out/lenet-census.h5 ]]; then
+  echo "$out/lenet-census.h5 is already there"
+else
+  "$temblor" census --network "$out/lenet.h5" --dataset fashion-mnist --select first:100 --format int8 --top 5 \
+    -o "$out/lenet-census.h5"
+fi
+
 step "Done in $((SECONDS - began)) s after the build"
 cat <<END
-network     $out/net.h5
-results     $out/demo.h5 (HDF5: docs/result-file.md; $temblor inspect $out/demo.h5)
-tables      $out/points.csv, $out/checks.csv
+networks    $out/net.h5, $out/lenet.h5
+results     $out/demo.h5, $out/lenet-campaign.h5 (HDF5: docs/result-file.md; $temblor inspect $out/demo.h5)
+census      $out/lenet-census.h5 (docs/census-file.md)
+tables      $out/points.csv, $out/checks.csv, $out/lenet-points.csv, $out/lenet-checks.csv
 END
