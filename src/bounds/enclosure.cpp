@@ -7,6 +7,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/nominal.hpp>
 #include <temblor/network/affine_interval.hpp>
 
 namespace temblor {
@@ -37,19 +38,17 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
   image_moves_ = problem.moves.input > 0;
   if (image_moves_) image_box_ = image_box(problem.data, first, count, problem.moves.input);
   const auto nodes = static_cast<std::size_t>(last);
-  nominal_.resize(nodes);
+  nominal_ = nominal_outputs(network, images_, nodes);
   moved_.resize(nodes);
   reach_.resize(nodes);
   rounding_.resize(nodes);
   touched_.assign(nodes, false);
-  std::vector<const Interval*> nominal_in, moved_in;
+  std::vector<const Interval*> moved_in;
   for (std::size_t k = 0; k < nodes; ++k) {
     const auto& node = network.nodes()[k];
-    nominal_in.clear();
     moved_in.clear();
     bool inputs_touched = false;
     for (const int input : node.inputs) {
-      nominal_in.push_back(&nominal(input));
       moved_in.push_back(&moved(input));
       inputs_touched = inputs_touched || touched(input);
     }
@@ -60,14 +59,13 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
       if (box && !box->zero()) radius = &*box;
     }
     const bool moving = weights != nullptr && problem.moves.touch(node.weights);
-    node.layer->interval(nominal_in, weights, nullptr, nominal_[k]);
     MatrixD& rounding = rounding_[k];
     if (problem.float32) rounding = float32_rounding(node, moved_in);
     touched_[k] = inputs_touched || radius != nullptr || moving || rounding.size() > 0;
     if (!touched_[k]) continue;
     MatrixD& reach = reach_[k];
     if (!inputs_touched && radius != nullptr && node.inputs.size() == 1 &&
-        node.layer->reach(magnitude(*nominal_in.front()), *weights, *radius, reach)) {
+        node.layer->reach(magnitude(nominal(node.inputs.front())), *weights, *radius, reach)) {
       // Inputs known exactly: the boxes add abs(z) R on both sides and no second product with the weights is
       // needed.
       // The last additions round too: 2^-52 of what is added.

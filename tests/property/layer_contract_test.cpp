@@ -4,6 +4,7 @@
 #include <support/layer_examples.hpp>
 
 #include <temblor/network/conv.hpp>
+#include <temblor/network/double_double.hpp>
 #include <temblor/network/network.hpp>
 
 using namespace temblor;
@@ -98,6 +99,93 @@ TEST_CASE("affine layers: pull is the transpose of what forward does") {
       value += on_inputs[i].cwiseProduct(in[i].cast<double>()).rowwise().sum();
     const VectorD expected = a.cwiseProduct(out.cast<double>()).rowwise().sum();
     CHECK((value - expected).cwiseAbs().maxCoeff() < 1e-3);
+  }
+}
+
+// Numbers of few bits: what pull() says of a layer is then exact, for the high parts and for the low ones.
+TEST_CASE("affine layers in double-double are exact within their radius") {
+  Stream stream(14, {});
+  const auto few_bits = [&](auto& values) {
+    for (Index i = 0; i < values.size(); ++i)
+      values.data()[i] = 0x1p-4F * (static_cast<float>(stream.below(128)) - 64);
+  };
+  int layers = 0;
+  for (const auto& example : testing::layer_examples()) {
+    const auto layer = example.layer();
+    const auto* precise = dynamic_cast<const DoubleDoubleLayer*>(layer.get());
+    if (!layer->affine() || precise == nullptr) continue;
+    ++layers;
+    INFO(example.text());
+    Weights weights;
+    if (example.weighted()) {
+      weights = example.weights(stream);
+      few_bits(weights.weight);
+      few_bits(weights.bias);
+    }
+    const Weights* own = example.weighted() ? &weights : nullptr;
+    std::vector<DoubleDouble> in;
+    for (const Shape& shape : example.inputs) {
+      Matrix high(2, shape.size()), low(2, shape.size());
+      few_bits(high);
+      few_bits(low);
+      high.array() += 8;  // above the low part, so that their sum rounds to it
+      in.push_back(
+          {high.cast<double>(), 0x1p-80 * low.cast<double>(), MatrixD::Constant(2, shape.size(), 0x1p-90)});
+    }
+    DoubleDouble out;
+    precise->run(pointers(in), own, out);
+    const Index outputs = out.high.cols();
+    std::vector<MatrixD> map;
+    std::vector<MatrixD*> wanted;
+    for (const Shape& shape : example.inputs) map.push_back(MatrixD::Zero(outputs, shape.size()));
+    for (MatrixD& part : map) wanted.push_back(&part);
+    VectorD constant = VectorD::Zero(outputs);
+    layer->pull(MatrixD::Identity(outputs, outputs), own, wanted, &constant);
+    MatrixD high = constant.transpose().replicate(2, 1);
+    MatrixD low = MatrixD::Zero(2, outputs);
+    MatrixD radius = low;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      high += in[i].high * map[i].transpose();
+      low += in[i].low * map[i].transpose();
+      radius += in[i].radius * map[i].cwiseAbs().transpose();
+    }
+    const MatrixD off = ((out.high - high) + (out.low - low)).cwiseAbs();
+    // In exact arithmetic the radius holds what the inputs' do, and rounding besides.
+    CHECK((off.array() <= (out.radius - radius * (1 - 0x1p-50)).array()).all());
+    CHECK((out.radius.array() <= (1 + 1e-9) * radius.array() + 1e-23).all());
+    const Interval box = enclosing(out);
+    CHECK((box.lower.array() <= high.array()).all());
+    CHECK((box.upper.array() >= high.array()).all());
+  }
+  CHECK(layers > 15);
+}
+
+TEST_CASE("layers in double-double agree with their intervals") {
+  Stream stream(15, {});
+  for (const auto& example : testing::layer_examples()) {
+    const auto layer = example.layer();
+    const auto* precise = dynamic_cast<const DoubleDoubleLayer*>(layer.get());
+    if (precise == nullptr) continue;
+    INFO(example.text());
+    Weights weights;
+    if (example.weighted()) weights = example.weights(stream);
+    const Weights* own = example.weighted() ? &weights : nullptr;
+    std::vector<Interval> boxes;
+    std::vector<DoubleDouble> in;
+    for (const Shape& shape : example.inputs) {
+      const MatrixD values = random_matrix(2, shape.size(), stream).cast<double>();
+      boxes.push_back({values, values});
+      in.push_back(double_double(boxes.back()));
+    }
+    Interval plain;
+    layer->interval(pointers(boxes), own, nullptr, plain);
+    DoubleDouble out;
+    precise->run(pointers(in), own, out);
+    const Interval box = enclosing(out);
+    // Both hold the value, and this one knows it well.
+    CHECK((box.lower.array() <= plain.upper.array()).all());
+    CHECK((box.upper.array() >= plain.lower.array()).all());
+    CHECK(((box.upper - box.lower).array() <= 1e-14 * (1 + box.upper.array().abs())).all());
   }
 }
 

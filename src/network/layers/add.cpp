@@ -3,11 +3,13 @@
 
 #include <cmath>
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 namespace {
 
 /// z = s_0 z_0 + s_1 z_1 + ..., added in the order of the inputs, signs 1 or -1.
-class Add final : public Layer {
+class Add final : public Layer, public DoubleDoubleLayer {
  public:
   explicit Add(const LayerOptions& options) : signs_(options.at("signs")) {
     for (const double sign : signs_) {
@@ -69,6 +71,10 @@ class Add final : public Layer {
     for (std::size_t i = 0; i < on_inputs.size(); ++i) {
       if (on_inputs[i] != nullptr) *on_inputs[i] += sign(i) * coefficients;
     }
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    temblor::add(in, signs_, out);
   }
 
   double float_error() const override { return 0.0; }

@@ -28,6 +28,7 @@ class Clip {
     return x > static_cast<T>(high_) ? static_cast<T>(high_) : x;
   }
   float slope(float x) const { return x > low_ && x < high_ ? 1.0F : 0.0F; }
+  void run(const DoubleDouble& in, DoubleDouble& out) const { bend(in, 1, low_, high_, out); }
   double least(double l, double) const { return value(l); }
   double most(double, double u) const { return value(u); }
 

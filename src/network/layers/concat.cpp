@@ -1,11 +1,13 @@
 #include "../layer_table.hpp"
 #include "options.hpp"
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 namespace {
 
 /// Inputs one behind the other along a dimension.
-class Concat final : public Layer {
+class Concat final : public Layer, public DoubleDoubleLayer {
  public:
   explicit Concat(const LayerOptions& options) : axis_(whole(options, "axis")) {}
   std::string_view kind() const override { return "concat"; }
@@ -64,6 +66,14 @@ class Concat final : public Layer {
   void pull(const MatrixD& coefficients, const Weights*, std::span<MatrixD* const> on_inputs,
             VectorD*) const override {
     split(coefficients, on_inputs);
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    for (MatrixD DoubleDouble::*part : {&DoubleDouble::high, &DoubleDouble::low, &DoubleDouble::radius}) {
+      std::vector<const MatrixD*> values;
+      for (const DoubleDouble* input : in) values.push_back(&(input->*part));
+      join(std::span<const MatrixD* const>(values), out.*part);
+    }
   }
 
   double float_error() const override { return 0.0; }

@@ -7,13 +7,14 @@
 #include <temblor/base/error.hpp>
 #include <temblor/network/affine_interval.hpp>
 #include <temblor/network/conv.hpp>
+#include <temblor/network/double_double.hpp>
 #include <temblor/network/pass_back.hpp>
 
 namespace temblor {
 namespace {
 
 /// p_c(position) = sum over taps of W_c z + b_c, channels of one group over the inputs of one group.
-class Conv2d final : public ConvolutionLayer, public PassesBack {
+class Conv2d final : public ConvolutionLayer, public PassesBack, public DoubleDoubleLayer {
   Index channels() const { return sliding_->channels() / groups_; }  ///< of the inputs of one group
 
   /// Rows of one group's output channels.
@@ -207,6 +208,29 @@ class Conv2d final : public ConvolutionLayer, public PassesBack {
                                 .template cast<double>()
                                 .dot(above.rowwise().sum());
         }
+      }
+    }
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights* weights,
+           DoubleDouble& out) const override {
+    const Index outputs = weights->weight.rows() / groups_;
+    DoubleDouble seen, result;
+    for (MatrixD* values : {&out.high, &out.low, &out.radius})
+      values->resize(in[0]->high.rows(), weights->weight.rows() * sliding_->positions());
+    for (Index group = 0; group < groups_; ++group) {
+      Vector bias;
+      if (weights->bias.size() != 0) bias = weights->bias.segment(group * outputs, outputs);
+      const DoubleDoubleProduct product(of_group(weights->weight, group), bias);
+      const MatrixD spread = product.spread(*in[0]);
+      for (Index n = 0; n < in[0]->high.rows(); ++n) {
+        unfold(in[0]->high, n, group, seen.high);
+        unfold(in[0]->low, n, group, seen.low);
+        unfold(spread, n, group, seen.radius);
+        product.multiply(seen, result);
+        outputs_of(out.high, n, group) = result.high.transpose();
+        outputs_of(out.low, n, group) = result.low.transpose();
+        outputs_of(out.radius, n, group) = result.radius.transpose();
       }
     }
   }

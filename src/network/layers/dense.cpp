@@ -3,12 +3,13 @@
 #include <temblor/base/error.hpp>
 #include <temblor/network/affine_interval.hpp>
 #include <temblor/network/dense.hpp>
+#include <temblor/network/double_double.hpp>
 
 namespace temblor {
 namespace {
 
 /// p = W z + b on flattened inputs of any shape.
-class Dense final : public Layer {
+class Dense final : public Layer, public DoubleDoubleLayer {
  public:
   std::string_view kind() const override { return "dense"; }
   bool weighted() const override { return true; }
@@ -68,6 +69,12 @@ class Dense final : public Layer {
     if (on_inputs[0] != nullptr) on_inputs[0]->noalias() += coefficients * weights->weight.cast<double>();
     if (constant != nullptr && weights->bias.size() != 0)
       constant->noalias() += coefficients * weights->bias.cast<double>();
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights* weights,
+           DoubleDouble& out) const override {
+    const DoubleDoubleProduct product(weights->weight, weights->bias);
+    product.multiply({in[0]->high, in[0]->low, product.spread(*in[0])}, out);
   }
 
   double float_error() const override { return 0.0; }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <utility>
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 
 /// Where each output of a layer comes from: an index into the input, of far fewer than 2^31 values (Network),
@@ -15,7 +17,7 @@ struct GatherPlan {
 };
 
 /// A layer whose outputs are inputs in another order, some of them left out, or a constant.
-class Gather final : public Layer {
+class Gather final : public Layer, public DoubleDoubleLayer {
  public:
   using Plan = GatherPlan (*)(const LayerOptions& options, const Shape& input);
 
@@ -60,6 +62,12 @@ class Gather final : public Layer {
       if (made_.source[i] < 0)
         *constant += static_cast<double>(constant_) * coefficients.col(static_cast<Index>(i));
     }
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    move(in[0]->high, static_cast<double>(constant_), out.high);
+    move(in[0]->low, 0.0, out.low);
+    move(in[0]->radius, 0.0, out.radius);
   }
 
   double float_error() const override { return 0.0; }

@@ -26,6 +26,10 @@ class LeakyRelu {
     return x < T(0) ? static_cast<T>(slope_) * x : x;
   }
   float slope(float x) const { return x > 0.0F ? 1.0F : slope_; }
+  void run(const DoubleDouble& in, DoubleDouble& out) const {
+    constexpr double any = std::numeric_limits<double>::infinity();
+    bend(in, slope_, -any, any, out);
+  }
   double least(double l, double) const { return outward(l, -1); }
   double most(double, double u) const { return outward(u, 1); }
 

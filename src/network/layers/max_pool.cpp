@@ -3,11 +3,13 @@
 
 #include <optional>
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 namespace {
 
 /// The largest value of the window. NaN wins; of equal values the first has the gradient.
-class MaxPool final : public Layer {
+class MaxPool final : public Layer, public DoubleDoubleLayer {
  public:
   explicit MaxPool(const LayerOptions& options) : options_(options) {}
   std::string_view kind() const override { return "max-pool"; }
@@ -44,6 +46,26 @@ class MaxPool final : public Layer {
                 Interval& out) const override {
     largest(in[0]->lower, out.lower);
     largest(in[0]->upper, out.upper);
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    for (MatrixD* values : {&out.high, &out.low, &out.radius})
+      values->resize(in[0]->high.rows(), cells_.outputs());
+    const double* high = in[0]->high.data();
+    const double* low = in[0]->low.data();
+    const double* radius = in[0]->radius.data();
+    cells_.each(in[0]->high.rows(), [&](Index from, Index to, std::span<const std::int32_t> cells) {
+      Index best = from + cells[0];
+      double most = radius[best];
+      for (const std::int32_t cell : cells.subspan(1)) {
+        const Index at = from + cell;
+        if (greater(high[at], high[best]) != 0 || (high[at] == high[best] && low[at] > low[best])) best = at;
+        most = std::max(most, radius[at]);
+      }
+      out.high.data()[to] = high[best];
+      out.low.data()[to] = low[best];
+      out.radius.data()[to] = most;
+    });
   }
 
   double float_error() const override { return 0.0; }

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 
 /// z = (..(x_1 + x_2) + ..) / n over the cells of a window: added in float32 and in order, then multiplied by
 /// the float nearest to 1 / n.
-class MeanLayer : public Layer {
+class MeanLayer : public Layer, public DoubleDoubleLayer {
  public:
   void forward(Inputs in, const Weights*, Matrix& out) const override {
     out.resize(in[0]->rows(), cells_.outputs());
@@ -35,6 +37,14 @@ class MeanLayer : public Layer {
   void pull(const MatrixD& coefficients, const Weights*, std::span<MatrixD* const> on_inputs,
             VectorD*) const override {
     if (on_inputs[0] != nullptr) spread(coefficients, *on_inputs[0]);
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    for (MatrixD* values : {&out.high, &out.low, &out.radius})
+      values->resize(in[0]->high.rows(), cells_.outputs());
+    cells_.each(in[0]->high.rows(), [&](Index from, Index to, std::span<const std::int32_t> cells) {
+      add_cells(*in[0], from, cells, share(cells), out, to);
+    });
   }
 
   double float_error() const override { return 0.0; }

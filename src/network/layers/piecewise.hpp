@@ -2,6 +2,8 @@
 
 #include "options.hpp"
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 
 /// An element-wise function that is piecewise a polynomial. `Function` has
@@ -10,9 +12,10 @@ namespace temblor {
 ///   value(x)                    for float and double, NaN stays NaN
 ///   slope(float)                derivative, 0 or one-sided at kinks
 ///   least(l, u), most(l, u)     over an interval, in double, rounded outward
+///   run(in, out)                in double-double, where it is monotone
 ///   relative                    float32 error relative to the magnitude of x
 template <class Function>
-class PiecewiseLayer final : public Layer {
+class PiecewiseLayer final : public Layer, public DoubleDoubleLayer {
  public:
   explicit PiecewiseLayer(const LayerOptions& options) : function_(options) {}
 
@@ -50,6 +53,18 @@ class PiecewiseLayer final : public Layer {
     for (Index i = 0; i < x.lower.size(); ++i) {
       out.lower.data()[i] = function_.least(x.lower.data()[i], x.upper.data()[i]);
       out.upper.data()[i] = function_.most(x.lower.data()[i], x.upper.data()[i]);
+    }
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    if constexpr (Function::monotone) {
+      function_.run(*in[0], out);
+    } else {
+      const Interval box = enclosing(*in[0]);
+      const Interval* from = &box;
+      Interval to;
+      interval({&from, 1}, nullptr, nullptr, to);
+      out = double_double(to);
     }
   }
 

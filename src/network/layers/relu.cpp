@@ -1,13 +1,16 @@
 #include "../layer_table.hpp"
 
+#include <limits>
+
 #include <temblor/base/error.hpp>
+#include <temblor/network/double_double.hpp>
 #include <temblor/network/pass_back.hpp>
 
 namespace temblor {
 namespace {
 
 /// z = max(p, 0), written so that NaN stays NaN.
-class Relu final : public Layer, public PassesBack {
+class Relu final : public Layer, public PassesBack, public DoubleDoubleLayer {
  public:
   std::string_view kind() const override { return "relu"; }
   bool elementwise() const override { return true; }
@@ -48,6 +51,10 @@ class Relu final : public Layer, public PassesBack {
                 Interval& out) const override {
     out.lower = in[0]->lower.cwiseMax(0.0);
     out.upper = in[0]->upper.cwiseMax(0.0);
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    bend(*in[0], 1, 0, std::numeric_limits<double>::infinity(), out);
   }
 
   double float_error() const override { return 0.0; }

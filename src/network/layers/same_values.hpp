@@ -2,10 +2,12 @@
 
 #include "options.hpp"
 
+#include <temblor/network/double_double.hpp>
+
 namespace temblor {
 
 /// A layer that gives its input another shape: the values stay as they are.
-class SameValues : public Layer {
+class SameValues : public Layer, public DoubleDoubleLayer {
  public:
   bool reshapes() const override { return true; }
 
@@ -25,6 +27,10 @@ class SameValues : public Layer {
   void pull(const MatrixD& coefficients, const Weights*, std::span<MatrixD* const> on_inputs,
             VectorD*) const override {
     if (on_inputs[0] != nullptr) *on_inputs[0] += coefficients;
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights*, DoubleDouble& out) const override {
+    out = *in[0];
   }
 
   double float_error() const override { return 0.0; }

@@ -2,12 +2,13 @@
 #include "options.hpp"
 
 #include <temblor/network/affine_interval.hpp>
+#include <temblor/network/double_double.hpp>
 
 namespace temblor {
 namespace {
 
 /// p_c = w_c z_c + b_c: one weight and one bias a channel.
-class Scale final : public Layer {
+class Scale final : public Layer, public DoubleDoubleLayer {
  public:
   std::string_view kind() const override { return "scale"; }
   bool weighted() const override { return true; }
@@ -88,6 +89,23 @@ class Scale final : public Layer {
         Eigen::Map<VectorD>(on_inputs[0]->data() + at, n) +=
             static_cast<double>(weights->weight(c, 0)) * above;
       if (constant != nullptr) (*constant)(at / coefficients.cols()) += bias(*weights, c) * above.sum();
+    });
+  }
+
+  void run(std::span<const DoubleDouble* const> in, const Weights* weights,
+           DoubleDouble& out) const override {
+    out = *in[0];
+    DoubleDouble seen, result;
+    each(*weights, out.high.rows(), out.high.cols(), [&](Index c, Index at, Index n) {
+      const DoubleDoubleProduct product(weights->weight.row(c), Vector::Constant(1, bias(*weights, c)));
+      seen.high = Eigen::Map<const MatrixD>(in[0]->high.data() + at, n, 1);
+      seen.low = Eigen::Map<const MatrixD>(in[0]->low.data() + at, n, 1);
+      seen.radius = Eigen::Map<const MatrixD>(in[0]->radius.data() + at, n, 1);
+      seen.radius = product.spread(seen);
+      product.multiply(seen, result);
+      std::copy_n(result.high.data(), n, out.high.data() + at);
+      std::copy_n(result.low.data(), n, out.low.data() + at);
+      std::copy_n(result.radius.data(), n, out.radius.data() + at);
     });
   }
 
