@@ -74,7 +74,7 @@ const Shape& GraphBackward::input_shape(int k) const {
   return input < 0 ? network_.input() : node(input).shape;
 }
 
-const Radius* GraphBackward::box(int k) const {
+const Radius* GraphBackward::box_of(int k) const {
   const int layer = node(k).weights;
   if (layer < 0) return nullptr;
   const auto& box = radius_[static_cast<std::size_t>(layer)];
@@ -102,39 +102,46 @@ GraphCases GraphBackward::cases(const Enclosures& enclosures) const {
     const auto& own = node(k);
     cases.limits[i] = enclosures.moved(k);
     cases.rounding[i] = enclosures.rounding(k);
-    if (own.weights < 0) {
-      std::vector<MatrixD> sizes;
-      for (const int input : own.inputs) sizes.push_back(magnitude(cases.of(input)));
-      if (own.layer->affine()) {
-        cases.size[i] = affine_size(*own.layer, sizes);
-      } else {
-        const Interval box{sizes.front(), sizes.front()};
-        const Interval* in = &box;
-        Interval out;
-        own.layer->interval({&in, 1}, nullptr, nullptr, out);
-        cases.size[i] = 4 * magnitude(out);
-        if (own.layer->kind() != "max-pool") cases.size[i] += 4 * sizes.front();
-      }
-      draw(k, cases);
-      continue;
+    if (alone_[i]) {
+      own.layer->reach(magnitude(cases.of(own.inputs.front())), network_.weights(own.weights), *alone_[i],
+                       cases.rounding[i]);
     }
-    const MatrixD z = magnitude(cases.of(own.inputs.front()));
-    const Weights& weights = network_.weights(own.weights);
-    const Weights sizes{weights.weight.cwiseAbs(), weights.bias.cwiseAbs()};
-    const Interval box{z, z};
-    const Interval* in = &box;
-    Interval out;
-    own.layer->interval({&in, 1}, &sizes, nullptr, out);
-    cases.size[i] = out.upper;
-    if (const Radius* radius = this->box(k)) {
-      MatrixD reach;
-      own.layer->reach(z, weights, *radius, reach);
-      cases.size[i] += 2 * reach;
-      if (!kernels_[i] && !inputs_touched(k, enclosures)) cases.reach[i] = std::move(reach);
-    }
-    if (alone_[i]) own.layer->reach(z, weights, *alone_[i], cases.rounding[i]);
+    measure(k, cases);
+    draw(k, cases);
   }
   return cases;
+}
+
+// What rounding is relative to.
+void GraphBackward::measure(int k, GraphCases& cases) const {
+  const auto i = static_cast<std::size_t>(k);
+  const auto& own = node(k);
+  std::vector<MatrixD> sizes;
+  for (const int input : own.inputs) sizes.push_back(magnitude(cases.of(input)));
+  if (own.weights < 0 && own.layer->affine()) {
+    cases.size[i] = affine_size(*own.layer, sizes);
+    return;
+  }
+  const MatrixD& z = sizes.front();
+  const Interval box{z, z};
+  const Interval* in = &box;
+  Interval out;
+  if (own.weights < 0) {
+    own.layer->interval({&in, 1}, nullptr, nullptr, out);
+    cases.size[i] = 4 * magnitude(out);
+    if (own.layer->kind() != "max-pool") cases.size[i] += 4 * z;
+    return;
+  }
+  const Weights& weights = network_.weights(own.weights);
+  const Weights absolute{weights.weight.cwiseAbs(), weights.bias.cwiseAbs()};
+  own.layer->interval({&in, 1}, &absolute, nullptr, out);
+  cases.size[i] = out.upper;
+  if (const Radius* radius = box_of(k)) {
+    MatrixD reach;
+    own.layer->reach(z, weights, *radius, reach);
+    cases.size[i] += 2 * reach;
+    if (!kernels_[i] && !inputs_touched(k, *cases.enclosures)) cases.reach[i] = std::move(reach);
+  }
 }
 
 void GraphBackward::draw(int k, GraphCases& cases) const {
@@ -144,108 +151,20 @@ void GraphBackward::draw(int k, GraphCases& cases) const {
       enclosing_band(*own.layer, input_shape(k), cases.of(own.inputs.front()));
 }
 
-VectorD GraphBackward::minimum(int node, MatrixD coefficients, std::vector<Index> at,
-                               const GraphCases& cases) const {
+VectorD GraphBackward::minimum(int node, MatrixD coefficients, std::vector<Index> at, const GraphCases& cases,
+                               Effort* effort) const {
   const Index rows = coefficients.rows();
-  if (rows <= rows_) return Pass(*this, cases, std::move(at)).run(node, std::move(coefficients));
+  if (rows <= rows_) return Pass(*this, cases, std::move(at), effort).run(node, std::move(coefficients));
   VectorD low(rows);
+  const VectorD enough = effort == nullptr ? VectorD() : effort->enough;
   for (Index begin = 0; begin < rows; begin += rows_) {
     const Index count = std::min(rows_, rows - begin);
     const auto from = at.begin() + static_cast<std::ptrdiff_t>(begin);
+    if (effort != nullptr) effort->enough = enough.segment(begin, count);
     low.segment(begin, count) = minimum(node, coefficients.middleRows(begin, count),
-                                        {from, from + static_cast<std::ptrdiff_t>(count)}, cases);
+                                        {from, from + static_cast<std::ptrdiff_t>(count)}, cases, effort);
   }
   return low;
-}
-
-void GraphBackward::tighten(GraphCases& cases, double work) const {
-  for (int k = 0; k < static_cast<int>(network_.nodes().size()); ++k) {
-    if (!cases.enclosures->touched(k) || !inputs_touched(k, *cases.enclosures)) continue;
-    refresh(k, cases);
-    if (!kinks_[static_cast<std::size_t>(k)].empty()) tighten_units(k, work, cases);
-    draw(k, cases);
-  }
-}
-
-// What tighter limits of its inputs make of a node's.
-void GraphBackward::refresh(int k, GraphCases& cases) const {
-  const auto& own = node(k);
-  if (own.weights >= 0 && moves_.touch(own.weights)) return;
-  std::vector<const Interval*> in;
-  for (const int input : own.inputs) in.push_back(&cases.of(input));
-  Interval out;
-  own.layer->interval(in, own.weights < 0 ? nullptr : &network_.weights(own.weights), box(k), out);
-  const MatrixD& rounding = cases.enclosures->rounding(k);
-  if (rounding.size() > 0) {
-    const MatrixD by = rounding + magnitude(out) * 0x1p-52;
-    out.lower -= by;
-    out.upper += by;
-  }
-  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
-  limits.lower = limits.lower.cwiseMax(out.lower);
-  limits.upper = limits.upper.cwiseMin(out.upper);
-}
-
-void GraphBackward::tighten_units(int k, double work, GraphCases& cases) const {
-  const auto& kinks = kinks_[static_cast<std::size_t>(k)];
-  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
-  const Index units = limits.lower.cols();
-  std::vector<Index> image, unit;
-  const double row = cost(k);
-  for (Index n = 0; n < limits.lower.rows(); ++n) {
-    const auto open = [&](Index i) {
-      return std::any_of(kinks.begin(), kinks.end(),
-                         [&](double kink) { return limits.lower(n, i) < kink && limits.upper(n, i) > kink; });
-    };
-    Index count = 0;
-    for (Index i = 0; i < units; ++i) count += open(i) ? 1 : 0;
-    if (2 * static_cast<double>(count) * row > work) continue;
-    for (Index i = 0; i < units; ++i) {
-      if (!open(i)) continue;
-      image.push_back(n);
-      unit.push_back(i);
-    }
-  }
-  const auto total = static_cast<Index>(image.size());
-  const Index chunk = std::max<Index>(1, rows_ / 2);
-  for (Index begin = 0; begin < total; begin += chunk) {
-    const Index count = std::min(chunk, total - begin);
-    MatrixD rows = MatrixD::Zero(2 * count, units);
-    std::vector<Index> at(static_cast<std::size_t>(2 * count));
-    for (Index i = 0; i < 2 * count; ++i) {
-      const auto from = static_cast<std::size_t>(begin + i / 2);
-      rows(i, unit[from]) = i % 2 == 0 ? 1 : -1;
-      at[static_cast<std::size_t>(i)] = image[from];
-    }
-    const VectorD low = minimum(k, std::move(rows), std::move(at), cases);
-    for (Index i = 0; i < count; ++i) {
-      const auto from = static_cast<std::size_t>(begin + i);
-      double& lower = limits.lower(image[from], unit[from]);
-      double& upper = limits.upper(image[from], unit[from]);
-      lower = std::max(lower, low(2 * i));
-      upper = std::min(upper, -low(2 * i + 1));
-    }
-  }
-}
-
-// Multiplications and additions of one row from this node back.
-double GraphBackward::cost(int k) const {
-  std::vector<bool> reached(network_.nodes().size(), false);
-  reached[static_cast<std::size_t>(k)] = true;
-  double sum = 0;
-  for (int j = k; j >= 0; --j) {
-    if (!reached[static_cast<std::size_t>(j)]) continue;
-    const auto& own = node(j);
-    for (const int input : own.inputs)
-      if (input >= 0) reached[static_cast<std::size_t>(input)] = true;
-    const auto units = static_cast<double>(own.shape.size());
-    if (own.weights < 0) {
-      sum += 2 * units;
-    } else {
-      sum += units * static_cast<double>(network_.weights(own.weights).weight.cols());
-    }
-  }
-  return sum;
 }
 
 std::string refuses_graph(const Network& network) {

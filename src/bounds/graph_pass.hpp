@@ -30,14 +30,17 @@ inline MatrixD radius_product(const MatrixD& size, const Radius& radius, Index i
 /// Rows on their way back.
 class GraphBackward::Pass {
  public:
-  Pass(const GraphBackward& graph, const GraphCases& cases, std::vector<Index> at)
+  Pass(const GraphBackward& graph, const GraphCases& cases, std::vector<Index> at, Effort* effort)
       : graph_(graph),
         cases_(cases),
         open_(graph.network_.nodes().size() + 1),
         at_(std::move(at)),
+        effort_(effort),
         constant_(VectorD::Zero(rows())),
         size_(constant_),
-        best_(VectorD::Constant(rows(), -std::numeric_limits<double>::infinity())) {
+        best_(VectorD::Constant(rows(), -std::numeric_limits<double>::infinity())),
+        result_(best_) {
+    for (Index row = 0; row < rows(); ++row) row_.push_back(row);
     if (!graph.moves_.budget.zero()) losses_.resize(at_.size(), Largest(graph.moves_.budget.count));
   }
 
@@ -50,12 +53,17 @@ class GraphBackward::Pass {
       if (!cases_.enclosures->touched(k) || k < 0) {
         settle(a, cases_.of(k));
       } else {
+        if (effort_ != nullptr)
+          effort_->spent += static_cast<double>(rows()) * effort_->cost[static_cast<std::size_t>(k)];
         step(k, a);
         close_at_last(k);
+        if (effort_ != nullptr) retire();
+        if (rows() == 0) return result_;
       }
     }
     note(constant_, size_);
-    return best_;
+    result_(row_) = best_;
+    return result_;
   }
 
  private:
@@ -111,6 +119,27 @@ class GraphBackward::Pass {
       if (!losses_.empty()) low -= losses_[static_cast<std::size_t>(row)].sum() * (1 + graph_.gamma_);
       if (low > best_(row)) best_(row) = low;
     }
+  }
+
+  /// Leaves out the rows that are known well enough, once they are a quarter of all.
+  void retire() {
+    std::vector<Index> left;
+    for (Index row = 0; row < rows(); ++row)
+      if (!(best_(row) >= effort_->enough(row))) left.push_back(row);
+    if (4 * static_cast<Index>(left.size()) > 3 * rows()) return;
+    result_(row_) = best_;
+    const auto keep = [&](auto& values) { values = values(left, Eigen::all).eval(); };
+    for (MatrixD& open : open_)
+      if (open.size() > 0) keep(open);
+    for (VectorD* values : {&constant_, &size_, &best_, &effort_->enough}) keep(*values);
+    const auto select = [&](auto& list) {
+      std::size_t to = 0;
+      for (const Index row : left) list[to++] = std::move(list[static_cast<std::size_t>(row)]);
+      list.erase(list.begin() + static_cast<std::ptrdiff_t>(to), list.end());
+    };
+    select(at_);
+    select(row_);
+    if (!losses_.empty()) select(losses_);
   }
 
   /// Where one node before k is all that is left.
@@ -215,7 +244,7 @@ class GraphBackward::Pass {
     Forms next = forms(opened(input));
     MatrixD* to = &next.v;
     node.layer->pull(a, &weights, {&to, 1}, &next.constant);
-    if (const Radius* box = graph_.box(k)) {
+    if (const Radius* box = graph_.box_of(k)) {
       const MatrixD size = a.cwiseAbs();
       const MatrixD most = radius_product(size, *box, weights.weight.cols());
       if ((z.lower.array() >= 0).all()) {
@@ -266,9 +295,12 @@ class GraphBackward::Pass {
   const GraphCases& cases_;
   std::vector<MatrixD> open_;  ///< of the image, then of every node: coefficients on its outputs
   std::vector<Index> at_;
+  Effort* effort_;  ///< null: every row goes to the end
   VectorD constant_;
   VectorD size_;
   VectorD best_;
+  VectorD result_;          ///< of all rows
+  std::vector<Index> row_;  ///< of the result: those that are still on their way
   std::vector<Largest> losses_;
 };
 

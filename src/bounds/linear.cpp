@@ -97,9 +97,9 @@ BoundValues linear_bound(const BoundContext& context) {
 
 std::vector<ParamSpec> linear_params() {
   return {
-      {"work", ParamType::real, "1e9",
-       "beyond dense chains: multiplications and additions an image that the hidden limits of one layer may "
-       "cost; a layer that costs more keeps those of interval",
+      {"work", ParamType::real, "1e10",
+       "beyond dense chains: multiplications and additions an image that hidden limits may cost; limits that "
+       "come later follow by interval from those before",
        "", 0, 1e18}};
 }
 

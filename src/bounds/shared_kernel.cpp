@@ -119,6 +119,7 @@ void SharedKernel::take(const MatrixD& a, const Interval& inputs, Forms& next) c
   std::vector<Seen> seen(static_cast<std::size_t>(groups_));
   std::vector<Index> positions;
   MatrixD kernel, columns, middle, spread;
+  Eigen::Array<double, 1, Eigen::Dynamic> low, high, slope, height;
   for (Index row = 0; row < a.rows(); ++row) {
     const Index n = next.at[static_cast<std::size_t>(row)];
     for (Index group = 0; group < groups_; ++group) {
@@ -146,17 +147,17 @@ void SharedKernel::take(const MatrixD& a, const Interval& inputs, Forms& next) c
           spread.noalias() = own.cwiseAbs() * view.half(positions, Eigen::all);
         }
         for (Index c = 0; c < channels; ++c) {
-          for (Index k = 0; k < depth; ++k) {
-            const double r = radius_(first + c, k);
-            const double low = middle(c, k) - spread(c, k);
-            const double high = middle(c, k) + spread(c, k);
-            const double slope = low >= 0 ? 1 : high <= 0 ? -1 : (high + low) / (high - low);
-            // Any slope of [-1, 1] has this chord; rounding it up keeps it one.
-            const double height = std::max({0.0, -low * (1 + slope), high * (1 - slope)}) * (1 + 8 * ulp);
-            kernel(c, k) -= r * slope;
-            constant -= r * height;
-            size += r * height;
-          }
+          const auto r = radius_.row(first + c).array();
+          low = middle.row(c).array() - spread.row(c).array();
+          high = middle.row(c).array() + spread.row(c).array();
+          // The chord's, and 1 or -1 where there is no change of sign. Any slope of [-1, 1] has the height
+          // below; rounding it up keeps it one.
+          slope = ((high + low) / (high - low + 1e-300)).max(-1.0).min(1.0);
+          height = (-low * (1 + slope)).max(high * (1 - slope)).max(0.0) * (1 + 8 * ulp);
+          kernel.row(c).array() -= r * slope;
+          const double loss = (r * height).sum();
+          constant -= loss;
+          size += loss;
         }
       }
       next.constant(row) += constant;

@@ -5,6 +5,7 @@
 #include <support/graphs.hpp>
 
 #include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/graph_backward.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -12,10 +13,10 @@ using namespace temblor::testing;
 namespace {
 
 BoundValues values_of(const std::string& bound, const Network& network, const Dataset& data,
-                      const ThreatSet& set, bool arithmetic = false) {
+                      const ThreatSet& set, bool arithmetic = false, const BoundParams& params = {}) {
   const auto& entry = find_bound(bound);
   REQUIRE(entry.refuses(network, set) == "");
-  return entry.compute({network, data, set, arithmetic, checked_params(entry, {})});
+  return entry.compute({network, data, set, arithmetic, checked_params(entry, params)});
 }
 
 /// Radii that differ from weight to weight, a third of them 0.
@@ -106,6 +107,68 @@ TEST_CASE("on small networks the linear bound is below interval, and interval be
     CHECK(linear < 0.7 * interval);
     CHECK(interval < 0.7 * product);
   }
+}
+
+TEST_CASE("rows that may stop early stop where their limit is enough; the others are as they would be") {
+  int stopped = 0;
+  int unlike = 0;
+  for (std::size_t g = 0; g < graph_names().size(); ++g) {
+    Stream stream(97, {static_cast<std::uint32_t>(g)});
+    const Network network = small_graph(graph_names()[g], stream);
+    const Dataset data = graph_images(network, 4, true, stream);
+    const ThreatSet set = linf_set(network, 0.01, parse_layers("all", network), true);
+    const BoxProblem problem{network, data, set.radius};
+    const GraphBackward backward(problem);
+    const int nodes = static_cast<int>(network.nodes().size());
+    const Enclosures enclosures(problem, 0, data.size(), nodes);
+    const GraphCases cases = backward.cases(enclosures);
+    const Index rows = data.size() * network.classes();
+    MatrixD coefficients = MatrixD::Zero(rows, network.classes());
+    std::vector<Index> at;
+    for (Index row = 0; row < rows; ++row) {
+      coefficients(row, row % network.classes()) = 1;
+      at.push_back(row / network.classes());
+    }
+    const VectorD whole = backward.minimum(nodes - 1, coefficients, at, cases);
+    Effort effort;
+    effort.cost.assign(static_cast<std::size_t>(nodes), 1.0);
+    effort.enough.resize(rows);
+    for (Index row = 0; row < rows; ++row) effort.enough(row) = whole(row) + stream.normal();
+    const VectorD enough = effort.enough;
+    const VectorD low = backward.minimum(nodes - 1, coefficients, at, cases, &effort);
+    CHECK(effort.spent <= static_cast<double>(nodes * rows));
+    for (Index row = 0; row < rows; ++row) {
+      CHECK(low(row) <= whole(row) + 1e-12);
+      if (low(row) >= enough(row)) {
+        ++stopped;
+        unlike += low(row) < whole(row) - 1e-12;
+      } else {
+        CHECK(low(row) == Approx(whole(row)).epsilon(1e-12));
+      }
+    }
+  }
+  CHECK(stopped > 20);
+  CHECK(unlike > 0);
+}
+
+TEST_CASE("linear spends no more work than it may, and none leaves linear-fast") {
+  double gain = 0;
+  for (const std::string name : {"residual", "joined", "image"}) {
+    Stream stream(98, {});
+    const Network network = small_graph(name, stream);
+    const Dataset data = graph_images(network, 4, true, stream);
+    const ThreatSet set = linf_set(network, 0.01, parse_layers("all", network), true);
+    const MatrixD fast = values_of("linear-fast", network, data, set).value;
+    const MatrixD none = values_of("linear", network, data, set, false, {{"linear", {{"work", "0"}}}}).value;
+    const MatrixD some =
+        values_of("linear", network, data, set, false, {{"linear", {{"work", "1e4"}}}}).value;
+    const MatrixD all = values_of("linear", network, data, set).value;
+    CHECK((fast - none).cwiseAbs().maxCoeff() <= 1e-12);
+    CHECK(some.sum() <= fast.sum());
+    CHECK(all.sum() <= some.sum() * (1 + 1e-9));
+    gain = std::max(gain, fast.sum() - all.sum());
+  }
+  CHECK(gain > 1e-3);
 }
 
 // Two positions whose differences are read: what the one kernel adds to both cancels.

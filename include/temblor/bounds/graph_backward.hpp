@@ -45,6 +45,13 @@ struct GraphCases {
   }
 };
 
+/// Rows that need not go to the end of a backward pass.
+struct Effort {
+  VectorD enough;            ///< [rows]: a row whose limit has come to this may stop; used up
+  std::vector<double> cost;  ///< multiplications and additions of a row, one a node
+  double spent = 0;          ///< grows by what the pass took
+};
+
 /// The backward pass of theory, section 4, on any graph of affine layers, relu, leaky-relu, clip and
 /// max-pool: linear functions of a node's outputs go back to what no change of the set can touch, added up
 /// where a node has several readers. Wherever a single node is left between, its limits give a lower limit as
@@ -58,9 +65,12 @@ class GraphBackward {
   GraphCases cases(const Enclosures& enclosures) const;
   /// Lower limits of `coefficients` [rows x units] on the outputs of `node`, for images `at`: [rows], rounded
   /// outward. Rows of one image are best kept together.
-  VectorD minimum(int node, MatrixD coefficients, std::vector<Index> at, const GraphCases& cases) const;
+  VectorD minimum(int node, MatrixD coefficients, std::vector<Index> at, const GraphCases& cases,
+                  Effort* effort = nullptr) const;
   /// From node to node: limits that follow from those before, and, for units that an activation relaxes,
-  /// those of this pass where an image's units of the node cost at most `work` multiplications and additions.
+  /// those of this pass, until an image's passes have cost `work` multiplications and additions. Each unit is
+  /// first bounded on the sides on which a kink is within its limits, those that reach furthest past it
+  /// first, by rows that stop where they get past it; then on the other sides where it stays open.
   void tighten(GraphCases& cases, double work) const;
 
  private:
@@ -68,12 +78,16 @@ class GraphBackward {
 
   const Network::Node& node(int k) const { return network_.nodes()[static_cast<std::size_t>(k)]; }
   const Shape& input_shape(int k) const;
-  const Radius* box(int k) const;
+  const Radius* box_of(int k) const;
   bool inputs_touched(int k, const Enclosures& enclosures) const;
   void refresh(int k, GraphCases& cases) const;
+  void measure(int k, GraphCases& cases) const;
   void draw(int k, GraphCases& cases) const;
-  void tighten_units(int k, double work, GraphCases& cases) const;
-  double cost(int k) const;
+  struct Side;
+  void tighten_units(int k, std::vector<double>& work, GraphCases& cases) const;
+  void tighten_sides(int k, Index n, const std::vector<Side>& sides, double& work, Effort& effort,
+                     GraphCases& cases) const;
+  std::vector<double> costs(int k) const;
 
   const Network& network_;
   std::vector<std::optional<Radius>> radius_;

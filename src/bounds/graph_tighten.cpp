@@ -1,0 +1,179 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include <temblor/bounds/graph_backward.hpp>
+
+namespace temblor {
+namespace {
+
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+/// Rows and columns of a plane that something behind a layer depends on.
+using Extent = std::array<Index, 2>;
+
+/// The extent on the inputs of a layer; all of it where nothing is known of the layer.
+Extent before(const Layer& layer, const Extent& after, const Shape& input) {
+  const Extent all = input.dims.size() == 3 ? Extent{input.dims[1], input.dims[2]} : Extent{input.size(), 1};
+  if (input.dims.size() != 3) return all;
+  Extent extent = all;
+  const LayerOptions options = layer.options();
+  const auto at = [&](const char* name, std::size_t d, Index otherwise) {
+    const auto found = options.find(name);
+    return found == options.end() ? otherwise : static_cast<Index>(std::abs(found->second.at(d)));
+  };
+  const bool kernel = options.contains("kernel");
+  for (std::size_t d = 0; d < 2; ++d) {
+    if (kernel) {
+      extent[d] = (after[d] - 1) * at("stride", d, 1) + (at("kernel", d, 1) - 1) * at("dilation", d, 1) + 1;
+    } else if (layer.kind() == "slice") {
+      extent[d] = (after[d] - 1) * at("step", d + 1, 1) + 1;
+    } else if (layer.elementwise() || layer.kind() == "add" || layer.kind() == "scale" ||
+               layer.kind() == "pad") {
+      extent[d] = after[d];
+    }
+    extent[d] = std::min(extent[d], all[d]);
+  }
+  return extent;
+}
+
+}  // namespace
+
+void GraphBackward::tighten(GraphCases& cases, double work) const {
+  std::vector<double> left(static_cast<std::size_t>(cases.enclosures->nominal(0).lower.rows()), work);
+  for (int k = 0; k < static_cast<int>(network_.nodes().size()); ++k) {
+    if (!cases.enclosures->touched(k) || !inputs_touched(k, *cases.enclosures)) continue;
+    refresh(k, cases);
+    measure(k, cases);
+    if (!kinks_[static_cast<std::size_t>(k)].empty()) tighten_units(k, left, cases);
+    draw(k, cases);
+  }
+}
+
+// What tighter limits of its inputs make of a node's.
+void GraphBackward::refresh(int k, GraphCases& cases) const {
+  const auto& own = node(k);
+  if (own.weights >= 0 && moves_.touch(own.weights)) return;
+  std::vector<const Interval*> in;
+  for (const int input : own.inputs) in.push_back(&cases.of(input));
+  Interval out;
+  own.layer->interval(in, own.weights < 0 ? nullptr : &network_.weights(own.weights), box_of(k), out);
+  const MatrixD& rounding = cases.enclosures->rounding(k);
+  if (rounding.size() > 0) {
+    const MatrixD by = rounding + magnitude(out) * 0x1p-52;
+    out.lower -= by;
+    out.upper += by;
+  }
+  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
+  limits.lower = limits.lower.cwiseMax(out.lower);
+  limits.upper = limits.upper.cwiseMin(out.upper);
+}
+
+/// One side of a unit: the lower limit of sign * value.
+struct GraphBackward::Side {
+  Index unit;
+  double sign;
+  double enough = 0;  ///< where it gets past the kink
+  double past = 0;    ///< how far it is behind the kink
+};
+
+void GraphBackward::tighten_units(int k, std::vector<double>& work, GraphCases& cases) const {
+  const auto& kinks = kinks_[static_cast<std::size_t>(k)];
+  const Interval& limits = cases.limits[static_cast<std::size_t>(k)];
+  const Interval& nominal = cases.enclosures->nominal(k);
+  // How far the limits reach past the kink that is next to the unperturbed value.
+  const auto look = [&](Index n, Side& side) {
+    const Index i = side.unit;
+    const double value = side.sign * (0.5 * nominal.lower(n, i) + 0.5 * nominal.upper(n, i));
+    side.enough = -infinite;
+    for (const double kink : kinks)
+      if (side.sign * kink <= value) side.enough = std::max(side.enough, side.sign * kink);
+    side.past = side.enough - (side.sign > 0 ? limits.lower(n, i) : -limits.upper(n, i));
+    return side.past > 0;
+  };
+  Effort effort;
+  effort.cost = costs(k);
+  for (Index n = 0; n < limits.lower.rows(); ++n) {
+    double& left = work[static_cast<std::size_t>(n)];
+    std::vector<Side> first, second;
+    for (Index i = 0; i < limits.lower.cols(); ++i) {
+      for (const double sign : {1.0, -1.0}) {
+        Side side{i, sign};
+        if (look(n, side)) first.push_back(side);
+      }
+    }
+    std::stable_sort(first.begin(), first.end(),
+                     [](const Side& a, const Side& b) { return a.past > b.past; });
+    tighten_sides(k, n, first, left, effort, cases);
+    for (const Side& side : first) {
+      Side own = side;
+      Side other{side.unit, -side.sign};
+      if (!look(n, own) || look(n, other)) continue;
+      other.enough = infinite;
+      second.push_back(other);
+    }
+    tighten_sides(k, n, second, left, effort, cases);
+  }
+}
+
+void GraphBackward::tighten_sides(int k, Index n, const std::vector<Side>& sides, double& work,
+                                  Effort& effort, GraphCases& cases) const {
+  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
+  const auto total = static_cast<Index>(sides.size());
+  for (Index begin = 0; begin < total && work > 0; begin += rows_) {
+    const Index count = std::min(rows_, total - begin);
+    MatrixD rows = MatrixD::Zero(count, limits.lower.cols());
+    effort.enough.resize(count);
+    effort.spent = 0;
+    for (Index i = 0; i < count; ++i) {
+      const Side& side = sides[static_cast<std::size_t>(begin + i)];
+      rows(i, side.unit) = side.sign;
+      effort.enough(i) = side.enough;
+    }
+    const VectorD low =
+        minimum(k, std::move(rows), std::vector<Index>(static_cast<std::size_t>(count), n), cases, &effort);
+    work -= effort.spent;
+    for (Index i = 0; i < count; ++i) {
+      const Side& side = sides[static_cast<std::size_t>(begin + i)];
+      double& lower = limits.lower(n, side.unit);
+      double& upper = limits.upper(n, side.unit);
+      if (side.sign > 0) {
+        lower = std::max(lower, low(i));
+      } else {
+        upper = std::min(upper, -low(i));
+      }
+    }
+  }
+}
+
+// Multiplications and additions of one unit's row in each node, on its way from node k back.
+std::vector<double> GraphBackward::costs(int k) const {
+  std::vector<std::optional<Extent>> reached(network_.nodes().size());
+  std::vector<double> costs(network_.nodes().size(), 0.0);
+  reached[static_cast<std::size_t>(k)] = Extent{1, 1};
+  for (int j = k; j >= 0; --j) {
+    const auto& extent = reached[static_cast<std::size_t>(j)];
+    if (!extent) continue;
+    const auto& own = node(j);
+    for (const int i : own.inputs) {
+      if (i < 0) continue;
+      auto& to = reached[static_cast<std::size_t>(i)];
+      const Extent next = before(*own.layer, *extent, node(i).shape);
+      to = to ? Extent{std::max((*to)[0], next[0]), std::max((*to)[1], next[1])} : next;
+    }
+    double& cost = costs[static_cast<std::size_t>(j)];
+    if (own.weights < 0) {
+      cost = 2 * static_cast<double>(own.shape.size());
+      continue;
+    }
+    // A box around a kernel takes two more products: the limits of what meets each entry.
+    const bool kernel = SharedKernel::covers(*own.layer);
+    const double products = kernel && box_of(j) != nullptr ? 3 : 1;
+    const double places = kernel ? static_cast<double>((*extent)[0] * (*extent)[1]) : 1;
+    cost = products * places * static_cast<double>(network_.weights(own.weights).weight.size());
+  }
+  return costs;
+}
+
+}  // namespace temblor
