@@ -176,6 +176,39 @@ std::vector<double> kinks_of(const Layer& layer) {
   return {options.at("low").front(), options.at("high").front()};
 }
 
+FreeBand free_band(const Layer& layer, const Interval& limits, Index n) {
+  FreeBand band;
+  if (kinks_of(layer).empty()) return band;
+  const Index units = limits.lower.cols();
+  const auto options = layer.options();
+  const auto none = [&](FreeLines& lines, double pivot) {
+    lines.least = lines.most = Eigen::RowVectorXd::Zero(units);
+    lines.pivot = lines.value = pivot;
+  };
+  if (layer.kind() != "clip") {
+    const double slope = layer.kind() == "relu" ? 0 : options.at("slope").front();
+    none(band.below, 0);
+    for (Index i = 0; i < units; ++i) {
+      if (!(limits.lower(n, i) < 0 && limits.upper(n, i) > 0)) continue;
+      band.below.least(i) = slope;
+      band.below.most(i) = 1;
+    }
+    return band;
+  }
+  const double low = options.at("low").front();
+  const double high = options.at("high").front();
+  none(band.below, low);
+  none(band.above, high);
+  for (Index i = 0; i < units; ++i) {
+    const double l = limits.lower(n, i);
+    const double u = limits.upper(n, i);
+    // Steeper, and the line would cut the other kink off.
+    if (l < low && u > low) band.below.most(i) = std::min(1.0, (high - low) / (u - low) * (1 - 8 * ulp));
+    if (l < high && u > high) band.above.most(i) = std::min(1.0, (high - low) / (high - l) * (1 - 8 * ulp));
+  }
+  return band;
+}
+
 Band enclosing_band(const Layer& layer, const Shape& input, const Interval& limits) {
   if (layer.kind() == "max-pool") return pool_band(layer, input, limits);
   Band band = empty_band(limits.lower.rows(), limits.lower.cols());

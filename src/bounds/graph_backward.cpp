@@ -40,10 +40,12 @@ GraphBackward::GraphBackward(const BoxProblem& problem)
   kinks_.resize(nodes);
   Index widest = network_.input().size();
   Index terms = 0;
+  Index units = 0;
   for (std::size_t i = 0; i < nodes; ++i) {
     const int k = static_cast<int>(i);
     const auto& own = node(k);
     widest = std::max(widest, own.shape.size());
+    units += own.shape.size();
     if (own.inputs.front() >= 0) {
       auto& kinks = kinks_[static_cast<std::size_t>(own.inputs.front())];
       for (const double kink : kinks_of(*own.layer)) kinks.push_back(kink);
@@ -66,6 +68,8 @@ GraphBackward::GraphBackward(const BoxProblem& problem)
     }
   }
   rows_ = std::clamp<Index>((Index{1} << 21) / widest, 32, 2048);
+  // Coefficients, slopes and moments of every node: some 64 MiB.
+  slope_rows_ = std::clamp<Index>((Index{1} << 20) / units, 2, std::min<Index>(rows_, 256));
   gamma_ = gamma64(8 * (terms + widest + static_cast<Index>(nodes)) + 4096);
 }
 

@@ -30,12 +30,15 @@ inline MatrixD radius_product(const MatrixD& size, const Radius& radius, Index i
 /// Rows on their way back.
 class GraphBackward::Pass {
  public:
-  Pass(const GraphBackward& graph, const GraphCases& cases, std::vector<Index> at, Effort* effort)
+  Pass(const GraphBackward& graph, const GraphCases& cases, std::vector<Index> at, Effort* effort,
+       const RowBands* bands = nullptr, GraphTrace* trace = nullptr)
       : graph_(graph),
         cases_(cases),
         open_(graph.network_.nodes().size() + 1),
         at_(std::move(at)),
         effort_(effort),
+        bands_(bands),
+        trace_(trace),
         constant_(VectorD::Zero(rows())),
         size_(constant_),
         best_(VectorD::Constant(rows(), -std::numeric_limits<double>::infinity())),
@@ -46,6 +49,10 @@ class GraphBackward::Pass {
 
   VectorD run(int from, MatrixD coefficients) {
     at(from) = std::move(coefficients);
+    if (trace_ != nullptr) {
+      trace_->coefficients.assign(open_.size(), {});
+      trace_->closed.assign(at_.size(), -2);
+    }
     for (int k = from; k >= -1; --k) {
       if (at(k).size() == 0) continue;
       const MatrixD a = std::move(at(k));
@@ -60,8 +67,9 @@ class GraphBackward::Pass {
         if (effort_ != nullptr) retire();
         if (rows() == 0) return result_;
       }
+      if (trace_ != nullptr) trace_->coefficients[static_cast<std::size_t>(k + 1)] = a;
     }
-    note(constant_, size_);
+    note(constant_, size_, -2);
     result_(row_) = best_;
     return result_;
   }
@@ -113,11 +121,14 @@ class GraphBackward::Pass {
     size_ += size;
   }
 
-  void note(const VectorD& value, const VectorD& size) {
+  /// `node`: where the pass would end; -2: at the last.
+  void note(const VectorD& value, const VectorD& size, int node) {
     for (Index row = 0; row < rows(); ++row) {
       double low = value(row) - graph_.gamma_ * (size(row) + std::abs(value(row))) - underflow;
       if (!losses_.empty()) low -= losses_[static_cast<std::size_t>(row)].sum() * (1 + graph_.gamma_);
-      if (low > best_(row)) best_(row) = low;
+      if (!(low > best_(row))) continue;
+      best_(row) = low;
+      if (trace_ != nullptr) trace_->closed[static_cast<std::size_t>(row)] = node;
     }
   }
 
@@ -153,7 +164,7 @@ class GraphBackward::Pass {
     if (last < 0 || !cases_.enclosures->touched(last)) return;
     VectorD value, size;
     least(at(last), cases_.of(last), value, size);
-    note(constant_ + value, size_ + size);
+    note(constant_ + value, size_ + size, last);
   }
 
   void take(const MatrixD& a, const MatrixD& most) {
@@ -168,7 +179,7 @@ class GraphBackward::Pass {
     if (of(cases_.rounding, k).size() > 0) take(a, of(cases_.rounding, k));
     const auto index = static_cast<std::size_t>(k);
     if (has_band(*node.layer)) {
-      relax(a, cases_.bands[index], node.inputs.front());
+      relax(a, k, node.inputs.front());
     } else if (node.weights < 0) {
       pull(a, node, nullptr);
     } else if (!graph_.inputs_touched(k, *cases_.enclosures)) {
@@ -184,21 +195,24 @@ class GraphBackward::Pass {
     }
   }
 
-  void relax(const MatrixD& a, const Band& band, int input) {
+  void relax(const MatrixD& a, int k, int input) {
+    const Band& shared = cases_.bands[static_cast<std::size_t>(k)];
+    const bool own = bands_ != nullptr && (*bands_)[static_cast<std::size_t>(k)].below.size() > 0;
+    const Band& band = own ? (*bands_)[static_cast<std::size_t>(k)] : shared;
     MatrixD& to = opened(input);
     for (Index row = 0; row < rows(); ++row) {
-      const Index n = image(row);
+      const Index n = own ? row : image(row);
       const auto up = a.row(row).array().max(0.0);
       const auto down = a.row(row).array().min(0.0);
       const auto offset = up * band.below_offset.row(n).array() + down * band.above_offset.row(n).array();
       constant_(row) += offset.sum();
       size_(row) += offset.abs().sum();
       const auto line = up * band.below.row(n).array() + down * band.above.row(n).array();
-      if (band.cell.empty()) {
+      if (shared.cell.empty()) {
         to.row(row).array() += line;
         continue;
       }
-      const Index* cells = band.cell.data() + n * a.cols();
+      const Index* cells = shared.cell.data() + image(row) * a.cols();
       for (Index i = 0; i < a.cols(); ++i) to(row, cells[i]) += line(i);
     }
   }
@@ -295,7 +309,9 @@ class GraphBackward::Pass {
   const GraphCases& cases_;
   std::vector<MatrixD> open_;  ///< of the image, then of every node: coefficients on its outputs
   std::vector<Index> at_;
-  Effort* effort_;  ///< null: every row goes to the end
+  Effort* effort_;         ///< null: every row goes to the end
+  const RowBands* bands_;  ///< null: those of the cases
+  GraphTrace* trace_;      ///< null: not wanted; never together with an effort
   VectorD constant_;
   VectorD size_;
   VectorD best_;

@@ -78,38 +78,55 @@ struct GraphBackward::Side {
   double past = 0;    ///< how far it is behind the kink
 };
 
-void GraphBackward::tighten_units(int k, std::vector<double>& work, GraphCases& cases) const {
-  const auto& kinks = kinks_[static_cast<std::size_t>(k)];
+// Whether the limits reach past the kink that is next to the unperturbed value on that side.
+bool GraphBackward::look(int k, Index n, Side& side, const GraphCases& cases) const {
   const Interval& limits = cases.limits[static_cast<std::size_t>(k)];
   const Interval& nominal = cases.enclosures->nominal(k);
-  // How far the limits reach past the kink that is next to the unperturbed value.
-  const auto look = [&](Index n, Side& side) {
-    const Index i = side.unit;
-    const double value = side.sign * (0.5 * nominal.lower(n, i) + 0.5 * nominal.upper(n, i));
-    side.enough = -infinite;
-    for (const double kink : kinks)
-      if (side.sign * kink <= value) side.enough = std::max(side.enough, side.sign * kink);
-    side.past = side.enough - (side.sign > 0 ? limits.lower(n, i) : -limits.upper(n, i));
-    return side.past > 0;
-  };
+  const Index i = side.unit;
+  const double value = side.sign * (0.5 * nominal.lower(n, i) + 0.5 * nominal.upper(n, i));
+  side.enough = -infinite;
+  for (const double kink : kinks_[static_cast<std::size_t>(k)])
+    if (side.sign * kink <= value) side.enough = std::max(side.enough, side.sign * kink);
+  side.past = side.enough - (side.sign > 0 ? limits.lower(n, i) : -limits.upper(n, i));
+  return side.past > 0;
+}
+
+// Those that reach furthest first.
+std::vector<GraphBackward::Side> GraphBackward::near_sides(int k, Index n, const GraphCases& cases) const {
+  std::vector<Side> sides;
+  for (Index i = 0; i < node(k).shape.size(); ++i) {
+    for (const double sign : {1.0, -1.0}) {
+      Side side{i, sign};
+      if (look(k, n, side, cases)) sides.push_back(side);
+    }
+  }
+  std::stable_sort(sides.begin(), sides.end(), [](const Side& a, const Side& b) { return a.past > b.past; });
+  return sides;
+}
+
+void GraphBackward::narrow(int k, Index n, const Side& side, double limit, GraphCases& cases) const {
+  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
+  double& lower = limits.lower(n, side.unit);
+  double& upper = limits.upper(n, side.unit);
+  if (side.sign > 0) {
+    lower = std::max(lower, limit);
+  } else {
+    upper = std::min(upper, -limit);
+  }
+}
+
+void GraphBackward::tighten_units(int k, std::vector<double>& work, GraphCases& cases) const {
   Effort effort;
   effort.cost = costs(k);
-  for (Index n = 0; n < limits.lower.rows(); ++n) {
+  for (Index n = 0; n < cases.limits[static_cast<std::size_t>(k)].lower.rows(); ++n) {
     double& left = work[static_cast<std::size_t>(n)];
-    std::vector<Side> first, second;
-    for (Index i = 0; i < limits.lower.cols(); ++i) {
-      for (const double sign : {1.0, -1.0}) {
-        Side side{i, sign};
-        if (look(n, side)) first.push_back(side);
-      }
-    }
-    std::stable_sort(first.begin(), first.end(),
-                     [](const Side& a, const Side& b) { return a.past > b.past; });
+    const auto first = near_sides(k, n, cases);
     tighten_sides(k, n, first, left, effort, cases);
+    std::vector<Side> second;
     for (const Side& side : first) {
       Side own = side;
       Side other{side.unit, -side.sign};
-      if (!look(n, own) || look(n, other)) continue;
+      if (!look(k, n, own, cases) || look(k, n, other, cases)) continue;
       other.enough = infinite;
       second.push_back(other);
     }
@@ -119,11 +136,10 @@ void GraphBackward::tighten_units(int k, std::vector<double>& work, GraphCases& 
 
 void GraphBackward::tighten_sides(int k, Index n, const std::vector<Side>& sides, double& work,
                                   Effort& effort, GraphCases& cases) const {
-  Interval& limits = cases.limits[static_cast<std::size_t>(k)];
   const auto total = static_cast<Index>(sides.size());
   for (Index begin = 0; begin < total && work > 0; begin += rows_) {
     const Index count = std::min(rows_, total - begin);
-    MatrixD rows = MatrixD::Zero(count, limits.lower.cols());
+    MatrixD rows = MatrixD::Zero(count, node(k).shape.size());
     effort.enough.resize(count);
     effort.spent = 0;
     for (Index i = 0; i < count; ++i) {
@@ -134,16 +150,53 @@ void GraphBackward::tighten_sides(int k, Index n, const std::vector<Side>& sides
     const VectorD low =
         minimum(k, std::move(rows), std::vector<Index>(static_cast<std::size_t>(count), n), cases, &effort);
     work -= effort.spent;
-    for (Index i = 0; i < count; ++i) {
-      const Side& side = sides[static_cast<std::size_t>(begin + i)];
-      double& lower = limits.lower(n, side.unit);
-      double& upper = limits.upper(n, side.unit);
-      if (side.sign > 0) {
-        lower = std::max(lower, low(i));
-      } else {
-        upper = std::min(upper, -low(i));
+    for (Index i = 0; i < count; ++i) narrow(k, n, sides[static_cast<std::size_t>(begin + i)], low(i), cases);
+  }
+}
+
+void GraphBackward::tighten_with_slopes(GraphCases& cases, double work, const SlopeSearch& search) const {
+  std::vector<double> left(static_cast<std::size_t>(cases.enclosures->nominal(0).lower.rows()), work);
+  // A value and its derivative are two passes.
+  const double passes = 2 * search.steps;
+  for (int k = 0; k < static_cast<int>(network_.nodes().size()); ++k) {
+    const auto index = static_cast<std::size_t>(k);
+    if (!cases.enclosures->touched(k) || !inputs_touched(k, *cases.enclosures)) continue;
+    refresh(k, cases);
+    measure(k, cases);
+    if (!kinks_[index].empty()) {
+      double row = 0;
+      for (const double cost : costs(k)) row += cost;
+      std::vector<Side> sides;
+      std::vector<Index> at;
+      for (Index n = 0; n < cases.limits[index].lower.rows(); ++n) {
+        for (const Side& side : near_sides(k, n, cases)) {
+          double& budget = left[static_cast<std::size_t>(n)];
+          if (budget < 2 * passes * row) break;
+          budget -= 2 * passes * row;
+          for (const double sign : {side.sign, -side.sign}) {
+            sides.push_back({side.unit, sign});
+            at.push_back(n);
+          }
+        }
+      }
+      constexpr std::size_t chunk = 2048;
+      for (std::size_t begin = 0; begin < sides.size(); begin += chunk) {
+        const auto count = static_cast<Index>(std::min(chunk, sides.size() - begin));
+        MatrixD rows = MatrixD::Zero(count, node(k).shape.size());
+        for (Index i = 0; i < count; ++i) {
+          const Side& side = sides[begin + static_cast<std::size_t>(i)];
+          rows(i, side.unit) = side.sign;
+        }
+        const auto first = at.begin() + static_cast<std::ptrdiff_t>(begin);
+        const VectorD low =
+            best_minimum(k, rows, {first, first + static_cast<std::ptrdiff_t>(count)}, cases, search);
+        for (Index i = 0; i < count; ++i) {
+          const auto from = begin + static_cast<std::size_t>(i);
+          narrow(k, at[from], sides[from], low(i), cases);
+        }
       }
     }
+    draw(k, cases);
   }
 }
 

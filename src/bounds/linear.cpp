@@ -1,10 +1,8 @@
 #include <algorithm>
 
 #include <temblor/bounds/backward.hpp>
-#include <temblor/bounds/graph_backward.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
-#include <temblor/bounds/pairs.hpp>
 
 namespace temblor {
 namespace {
@@ -39,30 +37,6 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden
   return value;
 }
 
-MatrixD graph_drops(const BoxProblem& problem, const GraphBackward& backward, std::optional<double> work,
-                    Index first, Index count) {
-  const int nodes = static_cast<int>(problem.network.nodes().size());
-  const Enclosures enclosures(problem, first, count, nodes);
-  MatrixD value = enclosed_drops(problem, enclosures, first, count);
-  const MatrixD before = margins_before(problem, enclosures, first, count);
-  GraphCases cases = backward.cases(enclosures);
-  const PairRows rows = pair_rows(problem, first, 0, count);
-  const auto lower = [&] {
-    take_smaller_drops(rows, before, backward.minimum(nodes - 1, rows.logits, rows.at, cases), value);
-  };
-  lower();
-  if (!work) return value;
-  backward.tighten(cases, *work);
-  lower();
-  return value;
-}
-
-bool dense_chain(const Network& network) {
-  for (const auto& node : network.nodes())
-    if (node.layer->elementwise() && node.layer->kind() != "relu") return false;
-  return refuses_chain(network).empty();
-}
-
 BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
   if (dense_chain(context.network)) {
     return box_bound(context, BoundMaker([hidden](const BoxProblem& problem) -> BlockBound {
@@ -77,12 +51,33 @@ BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
   return box_bound(context, BoundMaker([work](const BoxProblem& problem) -> BlockBound {
                      return [work, backward = std::make_shared<const GraphBackward>(problem)](
                                 const BoxProblem& own, Index first, Index count) {
-                       return graph_drops(own, *backward, work, first, count);
+                       return GraphDrops(own, *backward, work, first, count).value;
                      };
                    }));
 }
 
 }  // namespace
+
+GraphDrops::GraphDrops(const BoxProblem& problem, const GraphBackward& backward, std::optional<double> work,
+                       Index first, Index count)
+    : enclosures(problem, first, count, static_cast<int>(problem.network.nodes().size())),
+      before(margins_before(problem, enclosures, first, count)),
+      rows(pair_rows(problem, first, 0, count)),
+      cases(backward.cases(enclosures)),
+      value(enclosed_drops(problem, enclosures, first, count)) {
+  const int last = static_cast<int>(problem.network.nodes().size()) - 1;
+  take(backward.minimum(last, rows.logits, rows.at, cases));
+  if (!work) return;
+  // Tighter limits may turn a lower slope over and make a pair looser: both passes count.
+  backward.tighten(cases, *work);
+  take(backward.minimum(last, rows.logits, rows.at, cases));
+}
+
+bool dense_chain(const Network& network) {
+  for (const auto& node : network.nodes())
+    if (node.layer->elementwise() && node.layer->kind() != "relu") return false;
+  return refuses_chain(network).empty();
+}
 
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count) {
   return linear_drops(problem, backward, Hidden::backward, first, count);

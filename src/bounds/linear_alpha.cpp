@@ -22,15 +22,37 @@ MatrixD alpha_drops(const BoxProblem& problem, const Backward& backward, const S
   return value;
 }
 
+MatrixD alpha_graph_drops(const BoxProblem& problem, const GraphBackward& backward, const SlopeSearch& search,
+                          double work, Index first, Index count) {
+  GraphDrops drops(problem, backward, work, first, count);
+  const int last = static_cast<int>(problem.network.nodes().size()) - 1;
+  drops.take(backward.best_minimum(last, drops.rows.logits, drops.rows.at, drops.cases, search));
+  backward.tighten_with_slopes(drops.cases, work, search);
+  drops.take(backward.best_minimum(last, drops.rows.logits, drops.rows.at, drops.cases, search));
+  return drops.value;
+}
+
 }  // namespace
 
 std::vector<ParamSpec> linear_alpha_params() {
-  return {{"steps", ParamType::integer, "30", "backward passes for each row; 1 leaves the slopes as they are",
-           "", 1, 100000}};
+  std::vector<ParamSpec> params = {{"steps", ParamType::integer, "30",
+                                    "backward passes for each row; 1 leaves the slopes as they are", "", 1,
+                                    100000}};
+  for (ParamSpec& work : linear_params()) params.push_back(std::move(work));
+  return params;
 }
 
 BoundValues linear_alpha_bound(const BoundContext& context) {
   const SlopeSearch search{static_cast<int>(context.params.integer("steps"))};
+  if (!dense_chain(context.network)) {
+    const double work = context.params.real("work");
+    return box_bound(context, BoundMaker([search, work](const BoxProblem& problem) -> BlockBound {
+                       return [search, work, backward = std::make_shared<const GraphBackward>(problem)](
+                                  const BoxProblem& own, Index first, Index count) {
+                         return alpha_graph_drops(own, *backward, search, work, first, count);
+                       };
+                     }));
+  }
   return box_bound(context, BoundMaker([search](const BoxProblem& problem) -> BlockBound {
                      return [search, backward = std::make_shared<const Backward>(problem)](
                                 const BoxProblem& own, Index first, Index count) {

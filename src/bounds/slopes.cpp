@@ -1,6 +1,6 @@
+#include "ascent.hpp"
+
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
@@ -13,27 +13,6 @@ namespace {
 /// Rows of one task: their matrices stay in the second-level cache.
 constexpr Index row_chunk = 256;
 constexpr Index unit_chunk = 8192;  ///< unit rows whose forms exist at once
-
-/// Slopes of one hidden layer and the moments of their gradients, [rows x units] each.
-struct Moments {
-  MatrixD open;  ///< 1 where l < 0 < u, else 0
-  MatrixD mean;
-  MatrixD square;
-
-  void step(const MatrixD& gradient, double rate, int count, MatrixD& slope) {
-    const double first = 1 / (1 - std::pow(0.9, count));
-    const double second = 1 / (1 - std::pow(0.999, count));
-    for (Index row = 0; row < slope.rows(); ++row) {
-      const auto g = gradient.row(row).array() * open.row(row).array();
-      mean.row(row).array() += 0.1 * (g - mean.row(row).array());
-      square.row(row).array() += 0.001 * (g.square() - square.row(row).array());
-      auto s = slope.row(row).array();
-      const auto moved =
-          s + rate * first * mean.row(row).array() / ((second * square.row(row).array()).sqrt() + 1e-300);
-      s = (open.row(row).array() > 0).select(moved.max(0.0).min(1.0), s);
-    }
-  }
-};
 
 Forms some_rows(const Forms& forms, const std::vector<Index>& rows) {
   Forms part(static_cast<Index>(rows.size()), forms.v.cols());
@@ -59,32 +38,26 @@ VectorD ascend(const Backward& backward, const Forms& start, std::size_t layer, 
                const SlopeSearch& search) {
   RowChoices choices;
   choices.below.resize(layer + 1);
-  std::vector<Moments> moments(layer + 1);
+  std::vector<Moments> moments;
   for (std::size_t m = 1; m <= layer; ++m) {
     const auto& limits = cases.limits[m];
     choices.below[m] = cases.lines[m].below(start.at, Eigen::all);
     const MatrixD lower = limits.lower(start.at, Eigen::all);
     const MatrixD upper = limits.upper(start.at, Eigen::all);
-    moments[m].open = ((lower.array() < 0) && (upper.array() > 0)).cast<double>();
-    moments[m].mean = MatrixD::Zero(lower.rows(), lower.cols());
-    moments[m].square = moments[m].mean;
+    moments.emplace_back(((lower.array() < 0) && (upper.array() > 0)).cast<double>().matrix());
   }
-  VectorD best = VectorD::Constant(start.rows(), -std::numeric_limits<double>::infinity());
-  const double fall = search.steps > 1 ? std::pow(0.01, 1.0 / (search.steps - 1)) : 1;
-  double rate = 1;
   Trace trace;
   Forms forms;
-  for (int step = 1;; ++step) {
+  const auto value = [&] {
     forms = start;
-    const VectorD low = backward.minimum(forms, layer, cases, &choices, &trace);
-    for (Index row = 0; row < low.size(); ++row) best(row) = std::max(best(row), low(row));
-    if (step == search.steps) return best;
+    return backward.minimum(forms, layer, cases, &choices, &trace);
+  };
+  const auto climb = [&](double rate, int step) {
     const auto p = backward.minimiser(trace, start.at, cases, &choices);
-    for (std::size_t m = 1; m <= layer; ++m) {
-      moments[m].step(trace.v[m].cwiseMax(0.0).cwiseProduct(p[m]), rate, step, choices.below[m]);
-    }
-    rate *= fall;
-  }
+    for (std::size_t m = 1; m <= layer; ++m)
+      moments[m - 1].step(trace.v[m].cwiseMax(0.0).cwiseProduct(p[m]), rate, step, choices.below[m]);
+  };
+  return ascend(start.rows(), search, value, climb);
 }
 
 }  // namespace

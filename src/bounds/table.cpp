@@ -45,11 +45,11 @@ std::vector<BoundEntry> make_table() {
        kSound, "theory, section 4; CROWN (Zhang et al., NeurIPS 2018) extended to weights", refuses_linear,
        linear_bound, linear_params()},
       {"linear-alpha",
-       "linear with the lower slopes sought for every pair and hidden limit; never looser than linear; "
-       "chains of "
-       "dense layers and relu",
-       kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights",
-       refuses_linear_chain, linear_alpha_bound, linear_alpha_params()},
+       "linear with the slopes of its lines sought for every pair and hidden limit; never looser than "
+       "linear; same "
+       "networks",
+       kSound, "theory, section 4; alpha-CROWN (Xu et al., ICLR 2021) extended to weights", refuses_linear,
+       linear_alpha_bound, linear_alpha_params()},
       {"exact",
        "the worst case itself, by branch and bound on unstable units; small networks or boxes (--set "
        "exact.nodes, exact.gap); chains of dense layers and relu",

@@ -7,6 +7,7 @@
 #include <temblor/bounds/adversary.hpp>
 #include <temblor/bounds/enclosure.hpp>
 #include <temblor/bounds/shared_kernel.hpp>
+#include <temblor/bounds/slopes.hpp>
 
 namespace temblor {
 
@@ -29,6 +30,33 @@ std::vector<double> kinks_of(const Layer& layer);
 /// with p the cell whose limits have the highest middle and M the largest upper limit of the others, the
 /// cell below and the chord of max(p, M) above: both are p where no other cell can be larger.
 Band enclosing_band(const Layer& layer, const Shape& input, const Interval& limits);
+
+/// The lines of an element-wise activation that other slopes may take, [units]: the line below is value +
+/// slope (p - pivot) for any slope from `least` to `most`; where these are equal, the band's own is the only
+/// one. Empty: there are none. relu, leaky-relu and the lower kink of a clip have such lines below, a clip's
+/// upper kink above.
+struct FreeLines {
+  Eigen::RowVectorXd least;
+  Eigen::RowVectorXd most;
+  double pivot = 0;
+  double value = 0;
+};
+struct FreeBand {
+  FreeLines below;
+  FreeLines above;
+};
+/// For one image's limits of the layer's input, row n of `limits`.
+FreeBand free_band(const Layer& layer, const Interval& limits, Index n);
+
+/// Bands of single rows [rows x units], one a node; empty: its case's.
+using RowBands = std::vector<Band>;
+
+/// What a backward pass went through.
+struct GraphTrace {
+  std::vector<MatrixD>
+      coefficients;         ///< on the outputs of the image, then of every node [rows x units], or empty
+  std::vector<int> closed;  ///< [rows]: the node whose limits gave the best value; -2: the last end
+};
 
 /// What is known of a block of images, node by node.
 struct GraphCases {
@@ -67,14 +95,33 @@ class GraphBackward {
   /// outward. Rows of one image are best kept together.
   VectorD minimum(int node, MatrixD coefficients, std::vector<Index> at, const GraphCases& cases,
                   Effort* effort = nullptr) const;
+  /// The same with bands of the rows' own. `trace` may be null.
+  VectorD minimum(int node, MatrixD coefficients, std::vector<Index> at, const GraphCases& cases,
+                  const RowBands& bands, GraphTrace* trace) const;
+  /// The point at which the relaxed problem of a traced pass from `node` attains its minimum: outputs of the
+  /// image, then of every node that the pass came to, [rows x units]. The derivative of minimum() by a
+  /// coefficient on an output is that output; by the slope of a free line, the coefficient's positive part
+  /// (below; above: its negative part) times what the activation reads there less the pivot. Behind
+  /// GraphTrace::closed it is the derivative of that end's value, before it that of the last end's. No care
+  /// for rounding; what k changed weights and flips take is left out.
+  std::vector<MatrixD> minimiser(int node, const GraphTrace& trace, const std::vector<Index>& at,
+                                 const GraphCases& cases, const RowBands& bands) const;
+  /// The largest lower limits that `search.steps` choices of the free slopes give for each row; the first is
+  /// the cases' own. Rows run in parallel; the result does not depend on the threads.
+  VectorD best_minimum(int node, const MatrixD& coefficients, const std::vector<Index>& at,
+                       const GraphCases& cases, const SlopeSearch& search) const;
   /// From node to node: limits that follow from those before, and, for units that an activation relaxes,
   /// those of this pass, until an image's passes have cost `work` multiplications and additions. Each unit is
   /// first bounded on the sides on which a kink is within its limits, those that reach furthest past it
   /// first, by rows that stop where they get past it; then on the other sides where it stays open.
   void tighten(GraphCases& cases, double work) const;
+  /// The same, and slopes are sought for each side of the units that stay open, for as much work again. Of
+  /// limits that tighten() has tightened before.
+  void tighten_with_slopes(GraphCases& cases, double work, const SlopeSearch& search) const;
 
  private:
   class Pass;
+  class Point;
 
   const Network::Node& node(int k) const { return network_.nodes()[static_cast<std::size_t>(k)]; }
   const Shape& input_shape(int k) const;
@@ -88,6 +135,12 @@ class GraphBackward {
   void tighten_sides(int k, Index n, const std::vector<Side>& sides, double& work, Effort& effort,
                      GraphCases& cases) const;
   std::vector<double> costs(int k) const;
+  bool look(int k, Index n, Side& side, const GraphCases& cases) const;
+  std::vector<Side> near_sides(int k, Index n, const GraphCases& cases) const;
+  void narrow(int k, Index n, const Side& side, double limit, GraphCases& cases) const;
+  /// best_minimum() of a chunk of rows.
+  VectorD best_rows(int from, const MatrixD& coefficients, const std::vector<Index>& at,
+                    const GraphCases& cases, const SlopeSearch& search) const;
 
   const Network& network_;
   std::vector<std::optional<Radius>> radius_;
@@ -97,6 +150,7 @@ class GraphBackward {
   std::vector<std::vector<std::shared_ptr<const NormAdversary>>> balls_;  ///< one list a node
   std::vector<std::vector<double>> kinks_;  ///< one list a node: of the activations that read it
   Index rows_ = 1;                          ///< carried backward at once
+  Index slope_rows_ = 1;                    ///< of one task that seeks slopes
   double gamma_ = 0;
 };
 

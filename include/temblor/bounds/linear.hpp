@@ -1,9 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <temblor/bounds/backward.hpp>
 #include <temblor/bounds/bound.hpp>
+#include <temblor/bounds/graph_backward.hpp>
+#include <temblor/bounds/pairs.hpp>
 
 namespace temblor {
 
@@ -17,8 +20,8 @@ namespace temblor {
 ///
 /// Chains of dense layers with ReLU between them go through Backward; other graphs of affine layers, relu,
 /// leaky-relu, clip and max-pool through GraphBackward, which takes the best of all the places where a single
-/// node is left. Parameter `work`, for these: hidden limits of a layer that cost more stay those of interval
-/// propagation. Inputs of any sign.
+/// node is left. Parameter `work`, for these: what hidden limits may cost an image; those that come later are
+/// those of interval propagation from the limits before. Inputs of any sign.
 BoundValues linear_bound(const BoundContext& context);
 /// The same with hidden limits from interval propagation alone: for dense chains with two hidden layers the
 /// same values up to rounding, for deeper ones looser.
@@ -26,16 +29,38 @@ BoundValues linear_fast_bound(const BoundContext& context);
 /// `linear` of one block of images, [count x classes].
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count);
 
+/// `linear` of one block of images beyond dense chains, and what is known of them then. It must stay where it
+/// is.
+struct GraphDrops {
+  /// Without `work`, hidden limits are those of the enclosures.
+  GraphDrops(const BoxProblem& problem, const GraphBackward& backward, std::optional<double> work,
+             Index first, Index count);
+  GraphDrops(const GraphDrops&) = delete;
+  GraphDrops& operator=(const GraphDrops&) = delete;
+
+  /// Lower limits of the rows' perturbed margins.
+  void take(const VectorD& low) { take_smaller_drops(rows, before, low, value); }
+
+  Enclosures enclosures;
+  MatrixD before;  ///< margins_before()
+  PairRows rows;
+  GraphCases cases;
+  MatrixD value;  ///< [count x classes]
+};
+/// Whether a network is a chain of dense layers with ReLU between them: Backward is for these.
+bool dense_chain(const Network& network);
+
 /// linear with the lower slopes alpha of every row sought by projected ascent (slopes.hpp): hidden limits
 /// from the third hidden layer on, side by side, then the margins, pair by pair (alpha-CROWN: Xu, Zhang,
 /// Wang, Wang, Jana, Lin, Hsieh, ICLR 2021; here with the derivative of the backward pass itself and exact in
-/// the weights). Parameter `steps`. Never looser than `linear`.
+/// the weights). Beyond dense chains the slopes of every free line (FreeLines), hidden limits for `work`
+/// more. Parameters `steps`, `work`. Never looser than `linear`.
 BoundValues linear_alpha_bound(const BoundContext& context);
 std::vector<ParamSpec> linear_alpha_params();
 
 std::vector<ParamSpec> linear_params();
 std::string refuses_linear(const Network& network, const ThreatSet& set);
-/// The same for what needs a chain of dense layers with ReLU between them: Backward.
+/// linear_bound's refusals for what needs a chain of dense layers with ReLU between them: Backward.
 std::string refuses_linear_chain(const Network& network, const ThreatSet& set);
 
 }  // namespace temblor

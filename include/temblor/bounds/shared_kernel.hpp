@@ -31,6 +31,11 @@ class SharedKernel {
   /// What the box takes at the most where inputs within these limits are all that is left, [rows]; exact
   /// where they are known. No care for rounding.
   VectorD loss_at(const MatrixD& a, const Interval& inputs, const std::vector<Index>& at) const;
+  /// The derivative by `a` of what take() makes of it where the inputs are z [rows x inputs]: p [rows x
+  /// outputs], the outputs that the worst kernels give, chords included; 0 at positions without a
+  /// coefficient. No care for rounding.
+  void worst(const MatrixD& a, const MatrixD& z, const Interval& inputs, const std::vector<Index>& at,
+             MatrixD& p) const;
   /// Roundings of the longest sum that take() forms.
   Index terms() const;
 
