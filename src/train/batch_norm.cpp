@@ -134,13 +134,7 @@ Matrix chosen(const Dataset& data) {
   return images;
 }
 
-/// Mean and variance of each channel of a node's outputs.
-struct Statistics {
-  VectorD mean;
-  VectorD variance;
-};
-
-Statistics statistics_of(const Network& network, int node, const Matrix& images) {
+ChannelStatistics statistics_of(const Network& network, int node, const Matrix& images) {
   constexpr Index block = 64;
   const auto& nodes = network.nodes();
   const WeightView weights = network.view();
@@ -167,7 +161,7 @@ Statistics statistics_of(const Network& network, int node, const Matrix& images)
         sums.back().add({values.data() + n * values.cols() + c * plane, plane});
     }
   });
-  Statistics result{VectorD::Zero(channels), VectorD::Zero(channels)};
+  ChannelStatistics result{VectorD::Zero(channels), VectorD::Zero(channels)};
   const auto total = static_cast<double>(images.rows());
   // The variance is that within the blocks and that between their means.
   for (Index c = 0; c < channels; ++c) {
@@ -234,7 +228,7 @@ Network Normalised::folded(const std::vector<Weights>& trained, const Dataset& d
     const Weights& norm = trained[static_cast<std::size_t>(own_[m]) + 1];
     weights.bias = Vector::Zero(weights.weight.rows());
     const Network until = result.with(layer, weights);
-    const Statistics seen = statistics_of(until, until.node_of(layer), images);
+    const ChannelStatistics seen = statistics_of(until, until.node_of(layer), images);
     for (Index c = 0; c < weights.weight.rows(); ++c) {
       const double scale = static_cast<double>(norm.weight(c, 0)) / std::sqrt(seen.variance(c) + epsilon);
       weights.weight.row(c) = (scale * weights.weight.row(c).cast<double>()).cast<float>();
@@ -247,7 +241,25 @@ Network Normalised::folded(const std::vector<Weights>& trained, const Dataset& d
 
 bool normalises(const Network& network) {
   return std::any_of(network.nodes().begin(), network.nodes().end(),
-                     [](const Network::Node& node) { return node.layer->kind() == norm_kind; });
+                     [](const Network::Node& node) { return normalises(*node.layer); });
+}
+
+bool normalises(const Layer& layer) {
+  return layer.kind() == norm_kind;
+}
+
+ChannelStatistics channel_statistics(const Matrix& values, Index channels) {
+  const Index plane = values.cols() / channels;
+  const auto count = static_cast<double>(values.rows() * plane);
+  ChannelStatistics result{VectorD(channels), VectorD(channels)};
+  for (Index c = 0; c < channels; ++c) {
+    Sums sums{static_cast<double>(values.data()[c * plane])};
+    for (Index n = 0; n < values.rows(); ++n)
+      sums.add({values.data() + n * values.cols() + c * plane, plane});
+    result.mean(c) = sums.mean(count);
+    result.variance(c) = sums.variance(count);
+  }
+  return result;
 }
 
 }  // namespace temblor

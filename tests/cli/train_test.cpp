@@ -145,7 +145,7 @@ TEST_CASE("train: convolutional networks, saved and evaluated, the same bytes wi
       {" --arch resnet8 --no-bias", "--batch-norm off"},
       {" --arch resnet8 --clip-weights 0.1", "--batch-norm off"},
       {" --arch resnet8 --loss randbet", "--batch-norm off"},
-      {" --arch lenet5 --loss certified", "'conv1' (conv2d)"},
+      {" --arch lenet5 --loss certified --bound linear", "bound=interval works on this network"},
       {" --arch lenet", "did you mean 'lenet5'"},
       {" --arch lenet5 --batch-norm offf", "did you mean 'off'"},
       {" --arch 144-8-3 --batch-norm on", "no convolution"}};

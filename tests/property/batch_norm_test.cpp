@@ -134,19 +134,6 @@ TEST_CASE("batch normalisation: what does not go with it is refused") {
   CHECK_THROWS_WITH(Trainer(small(shape), data, plan), Catch::Contains("--batch-norm off"));
 }
 
-TEST_CASE("losses that are made of a bound for dense chains name the layer that is none") {
-  const Shape shape{{1, 12, 12}};
-  const Dataset data = pictures(10, shape, 4);
-  const Network network = initialise(make_architecture("lenet5", {shape, 4}), 1);
-  for (const std::string loss : {"margin-robust", "certified"}) {
-    TrainingPlan plan;
-    plan.loss = loss;
-    plan.loss_params = Params(loss, find_loss(loss).params, {});
-    plan.optimizer_params = Params("adam", find_optimizer("adam").params, {});
-    CHECK_THROWS_WITH(Trainer(network, data, plan), Catch::Contains("'conv1' (conv2d)"));
-  }
-}
-
 TEST_CASE("initial weights: fan-in of kernels, activations behind pooling, branches that start at 0") {
   const Shape shape{{3, 32, 32}};
   const auto deviation = [](const Network& network, int layer) {

@@ -35,7 +35,16 @@ class Normalised {
   std::vector<bool> norm_;  ///< whether a batch-norm node follows it
 };
 
-/// Whether a graph normalises by batches.
+/// Whether a graph, or a layer, normalises by batches.
 bool normalises(const Network& network);
+bool normalises(const Layer& layer);
+
+/// Of each channel, over all images and positions.
+struct ChannelStatistics {
+  VectorD mean;
+  VectorD variance;  ///< biased
+};
+/// Of the values [images x (channels * positions)] that a batch-norm node finds in a block.
+ChannelStatistics channel_statistics(const Matrix& values, Index channels);
 
 }  // namespace temblor

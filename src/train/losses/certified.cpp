@@ -36,12 +36,12 @@ class Certified final : public Loss {
     LossSum sum = cross_entropy(scratch.outputs.back(), block.labels, share * natural, by_outputs.back());
     if (natural < 1) {
       sum.loss *= natural;
-      MarginBound bound(network, weights, block, scratch, kind_, eps);
-      const Matrix worst = (bound.value() - bound.margins()).cast<float>();
+      const auto bound = make_margin_bound({network, weights, block, scratch, eps}, kind_);
+      const Matrix worst = (bound->value() - bound->margins()).cast<float>();
       Matrix by_worst;
       sum.loss += (1 - natural) * cross_entropy(worst, block.labels, share * (1 - natural), by_worst).loss;
       const MatrixD gradient = by_worst.cast<double>();
-      bound.backward(gradient, -gradient, by_outputs, gradients);
+      bound->backward(gradient, -gradient, by_outputs, gradients);
     }
     backward(network, weights, block.images, scratch, std::move(by_outputs), gradients);
     return sum;

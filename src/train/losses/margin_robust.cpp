@@ -2,6 +2,8 @@
 #include "../margin_bound.hpp"
 #include "../norm_penalty.hpp"
 
+#include <temblor/train/batch_norm.hpp>
+
 namespace temblor {
 namespace {
 
@@ -18,7 +20,12 @@ class MarginRobust final : public Loss {
         lambda_(params.real("lambda")),
         mu_(params.real("mu")) {}
 
-  std::string refuses(const Network& network) const override { return refuses_margin_bound(network, kind_); }
+  std::string refuses(const Network& network) const override {
+    if (mu_ > 0 && normalises(network))
+      return "mu speaks of the weights that are stored in the end, which folding batch normalisation scales: "
+             "use --batch-norm off, or mu=0";
+    return refuses_margin_bound(network, kind_);
+  }
 
   LossSum add_gradients(const Network& network, const WeightView& weights, const Block& block, double share,
                         Activations& scratch, std::span<Weights* const> gradients) const override {
@@ -32,9 +39,9 @@ class MarginRobust final : public Loss {
     return sum;
   }
 
-  double penalty(const Network&, const WeightView& weights,
+  double penalty(const Network& network, const WeightView& weights,
                  std::span<Weights* const> gradients) const override {
-    return mu_ > 0 ? norm_penalty(weights, mu_, gradients) : 0;
+    return mu_ > 0 ? norm_penalty(network, weights, mu_, gradients) : 0;
   }
 
  private:
@@ -42,9 +49,9 @@ class MarginRobust final : public Loss {
   double robustness(const Network& network, const WeightView& weights, const Block& block, double share,
                     const Activations& run, std::vector<Matrix>& by_outputs,
                     std::span<Weights* const> gradients) const {
-    MarginBound bound(network, weights, block, run, kind_, eps_);
-    MatrixD terms = bound.value();
-    if (hinge_) terms -= bound.margins();
+    const auto bound = make_margin_bound({network, weights, block, run, eps_}, kind_);
+    MatrixD terms = bound->value();
+    if (hinge_) terms -= bound->margins();
     MatrixD by_bound = MatrixD::Zero(terms.rows(), terms.cols());
     MatrixD by_margin = by_bound;
     double total = 0;
@@ -59,7 +66,7 @@ class MarginRobust final : public Loss {
       by_bound(n, worst) = lambda_ * share;
       if (hinge_) by_margin(n, worst) = -lambda_ * share;
     }
-    bound.backward(by_bound, by_margin, by_outputs, gradients);
+    bound->backward(by_bound, by_margin, by_outputs, gradients);
     return total;
   }
 
