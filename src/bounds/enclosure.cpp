@@ -32,11 +32,17 @@ MatrixD float32_rounding(const Network::Node& node, std::span<const Interval* co
 
 }  // namespace
 
+Interval entering(const BoxProblem& problem, bool moved, Index first, Index count) {
+  if (problem.entry == nullptr) return image_box(problem.data, first, count, moved ? problem.moves.input : 0);
+  const Interval& all = moved && problem.float32 ? problem.entry->in_float32 : problem.entry->exact;
+  return {all.lower.middleRows(first, count), all.upper.middleRows(first, count)};
+}
+
 Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int last) {
   const auto& network = problem.network;
-  images_ = image_box(problem.data, first, count, 0);
-  image_moves_ = problem.moves.input > 0;
-  if (image_moves_) image_box_ = image_box(problem.data, first, count, problem.moves.input);
+  images_ = entering(problem, false, first, count);
+  image_moves_ = problem.moves.input > 0 || (problem.entry != nullptr && problem.float32);
+  if (image_moves_) image_box_ = entering(problem, true, first, count);
   const auto nodes = static_cast<std::size_t>(last);
   nominal_ = nominal_outputs(network, images_, nodes);
   moved_.resize(nodes);
@@ -197,19 +203,20 @@ BoundValues box_bound(const BoundContext& context, const BlockBound& block) {
   return box_bound(context, BoundMaker([&](const BoxProblem&) { return block; }));
 }
 
-BoundValues box_bound(const BoundContext& context, const BoundMaker& make) {
+BoundValues box_bound(const BoundContext& context, const BoundMaker& make, const EntryBox* entry) {
   const auto& network = context.network;
   BoundValues values;
   const Moves moves = moves_of(context.set, network);
-  values.value = limits({network, context.data, context.set.radius, false, false, moves}, make);
+  values.value =
+      limits({network, context.data, context.set.radius, false, false, moves, nullptr, entry}, make);
   if (!context.arithmetic) return values;
 
   const auto [rounded, grown] = float32_boxes(network, context.set);
   const std::vector<std::optional<Radius>> none(rounded.size());
-  const MatrixD drop = limits(
-      {network, context.data, grown, true, false, moves_in_float32(moves, network), &context.set.radius},
-      make);
-  const MatrixD rise = limits({network, context.data, rounded, true, true, {}, &none}, make);
+  const MatrixD drop = limits({network, context.data, grown, true, false, moves_in_float32(moves, network),
+                               &context.set.radius, entry},
+                              make);
+  const MatrixD rise = limits({network, context.data, rounded, true, true, {}, &none, entry}, make);
   values.arithmetic = ((drop - values.value).cwiseMax(0.0) + rise) * (1.0 + 0x1p-50);
   values.arithmetic += values.value * 0x1p-50;
   values.arithmetic = values.arithmetic.unaryExpr(&no_number_is_infinite).eval();

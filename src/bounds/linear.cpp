@@ -37,15 +37,18 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden
   return value;
 }
 
+BoundValues of_chain(const BoundContext& context, Hidden hidden, const EntryBox* entry) {
+  const auto make = [hidden](const BoxProblem& problem) -> BlockBound {
+    return [hidden, backward = std::make_shared<const Backward>(problem)](const BoxProblem& own, Index first,
+                                                                          Index count) {
+      return linear_drops(own, *backward, hidden, first, count);
+    };
+  };
+  return box_bound(context, BoundMaker(make), entry);
+}
+
 BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
-  if (dense_chain(context.network)) {
-    return box_bound(context, BoundMaker([hidden](const BoxProblem& problem) -> BlockBound {
-                       return [hidden, backward = std::make_shared<const Backward>(problem)](
-                                  const BoxProblem& own, Index first, Index count) {
-                         return linear_drops(own, *backward, hidden, first, count);
-                       };
-                     }));
-  }
+  if (dense_chain(context.network)) return of_chain(context, hidden, nullptr);
   std::optional<double> work;
   if (hidden == Hidden::backward) work = context.params.real("work");
   return box_bound(context, BoundMaker([work](const BoxProblem& problem) -> BlockBound {
@@ -81,6 +84,10 @@ bool dense_chain(const Network& network) {
 
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count) {
   return linear_drops(problem, backward, Hidden::backward, first, count);
+}
+
+BoundValues linear_chain_bound(const BoundContext& context, const EntryBox* entry) {
+  return of_chain(context, Hidden::backward, entry);
 }
 
 BoundValues linear_fast_bound(const BoundContext& context) {

@@ -52,12 +52,13 @@ std::vector<BoundEntry> make_table() {
        linear_alpha_bound, linear_alpha_params()},
       {"exact",
        "the worst case itself, by branch and bound on unstable units; small networks or boxes (--set "
-       "exact.nodes, exact.gap); chains of dense layers and relu",
+       "exact.nodes, exact.gap); dense layers and relu: a whole chain, or the end of a network while what is "
+       "before stays",
        std::string(kSound) + "; met by a member of the set up to the gap where nodes suffice",
        "theory, section 4b", refuses_exact, exact_bound, exact_params()},
       {"universal",
        "linear for each image, and a bound on the mean margin drop that one network can cause on all images; "
-       "chains of dense layers and relu",
+       "networks as for exact",
        kSound, "theory, section 4, shared weights", refuses_universal, universal_bound},
   };
   for (const auto& entry : table) {

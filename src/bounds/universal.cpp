@@ -8,6 +8,7 @@
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/pairs.hpp>
+#include <temblor/bounds/tail.hpp>
 #include <temblor/bounds/universal.hpp>
 #include <temblor/network/affine_interval.hpp>
 
@@ -29,7 +30,7 @@ struct Images {
   VectorD gain;                  ///< what another class may gain on the runner-up at most, not negative
 
   explicit Images(const BoxProblem& problem)
-      : pixels(image_box(problem.data, 0, problem.data.size(), problem.moves.input)),
+      : pixels(entering(problem, true, 0, problem.data.size())),
         logits(MatrixD::Zero(problem.data.size(), problem.network.classes())),
         before(problem.data.size()),
         alone(problem.data.size()),
@@ -338,19 +339,22 @@ Boxes less(const Boxes& grown, const Boxes& shared, const Network& network) {
 
 }  // namespace
 
-BoundValues universal_bound(const BoundContext& context) {
+namespace {
+
+BoundValues of_chain(const BoundContext& context, const EntryBox* entry) {
   const auto& network = context.network;
   const auto& radius = context.set.radius;
-  BoundValues values = linear_bound(context);
+  BoundValues values = linear_chain_bound(context, entry);
   const Moves moves = moves_of(context.set, network);
-  values.mean = mean_drop({network, context.data, radius, false, false, moves}, radius, {});
+  values.mean = mean_drop({network, context.data, radius, false, false, moves, nullptr, entry}, radius, {});
   if (!context.arithmetic) return values;
   const auto boxes = float32_boxes(network, context.set);
-  const double in_float32 = mean_drop({network, context.data, boxes.grown, true, false, moves}, radius,
-                                      less(boxes.grown, radius, network));
+  const double in_float32 =
+      mean_drop({network, context.data, boxes.grown, true, false, moves, nullptr, entry}, radius,
+                less(boxes.grown, radius, network));
   // The base network's own rounding may raise the margins that drops start from.
   const MatrixD rise = [&] {
-    const BoxProblem problem{network, context.data, boxes.rounded, true, true};
+    const BoxProblem problem{network, context.data, boxes.rounded, true, true, {}, nullptr, entry};
     const Backward backward(problem);
     return over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
       return linear_drops(own, backward, first, count);
@@ -363,11 +367,21 @@ BoundValues universal_bound(const BoundContext& context) {
   return values;
 }
 
+}  // namespace
+
+BoundValues universal_bound(const BoundContext& context) {
+  if (refuses_linear_chain(context.network, context.set).empty()) return of_chain(context, nullptr);
+  const DenseTail tail(context.network, context.set);
+  const EntryBox entry = tail.entry(context.data, context.arithmetic);
+  const Dataset data = tail.data(context.data, entry);
+  return of_chain({tail.network(), data, tail.set(), context.arithmetic, {}}, &entry);
+}
+
 std::string refuses_universal(const Network& network, const ThreatSet& set) {
   ThreatSet still = set;
   still.input = 0;
   if (auto why = refuses_box(network, still); !why.empty()) return why;
-  if (auto why = refuses_linear_chain(network, set); !why.empty()) return why;
+  if (auto why = refuses_dense_tail(network, set); !why.empty()) return why;
   if (network.classes() < 2) return "one class has no margin";
   return {};
 }

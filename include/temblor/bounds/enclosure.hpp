@@ -10,6 +10,12 @@
 
 namespace temblor {
 
+/// What enters a network in place of images that are known exactly, in boxes [images x values].
+struct EntryBox {
+  Interval exact;       ///< in exact arithmetic, of the base network and of every member of the set
+  Interval in_float32;  ///< of the perturbed network that runs in float32; empty where nobody asks
+};
+
 /// What every bound of the real-valued kind starts from: boxes around the parameters of some layers, and what
 /// moves besides.
 struct BoxProblem {
@@ -25,7 +31,12 @@ struct BoxProblem {
   /// The part of `radius` that a set makes of parameters, which positions share; what is beyond it, float32
   /// rounding, each position has for itself. Null: all of `radius` is the set's.
   const std::vector<std::optional<Radius>>* shared = nullptr;
+  /// Null: the images themselves, which move by moves.input.
+  const EntryBox* entry = nullptr;
 };
+
+/// The boxes of rows [first, first + count) that the base network (`moved` false) or the perturbed one meets.
+Interval entering(const BoxProblem& problem, bool moved, Index first, Index count);
 
 /// Enclosures of one block of images, node by node. Node -1 is the images.
 class Enclosures {
@@ -90,7 +101,7 @@ Float32Boxes float32_boxes(const Network& network, const ThreatSet& set);
 BoundValues box_bound(const BoundContext& context, const BlockBound& block);
 /// Makes what a bound needs of a problem but not of single images, once, and gives back the work of a block.
 using BoundMaker = std::function<BlockBound(const BoxProblem&)>;
-BoundValues box_bound(const BoundContext& context, const BoundMaker& make);
+BoundValues box_bound(const BoundContext& context, const BoundMaker& make, const EntryBox* entry = nullptr);
 /// The rows [first, first + count) of the block with each label, in index order; one list a class.
 std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count);
 /// Upper limits on how far the l2 balls move each output of a dense layer, one an image, for magnitudes

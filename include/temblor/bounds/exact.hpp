@@ -32,7 +32,8 @@ struct ExactWorst {
 /// of either sign where weights it meets move is one more decision.
 ///
 /// Scope: chains of dense layers with ReLU between them; linf, relative and box sets, with a box around the
-/// image or without; any layers, with and without biases; images of any sign.
+/// image or without; any layers, with and without biases; images of any sign. Of other networks the dense
+/// layers with ReLU that they end with, where no layer before and no image moves (tail.hpp).
 /// `start`: members to begin with, one an image; they never change the limits, only how soon they are met.
 ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
                        const ExactOptions& options, const SampleDelta* start = nullptr);

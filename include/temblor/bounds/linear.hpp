@@ -26,6 +26,8 @@ BoundValues linear_bound(const BoundContext& context);
 /// The same with hidden limits from interval propagation alone: for dense chains with two hidden layers the
 /// same values up to rounding, for deeper ones looser.
 BoundValues linear_fast_bound(const BoundContext& context);
+/// `linear` of a chain of dense layers with ReLU, whose images `entry` may stand for.
+BoundValues linear_chain_bound(const BoundContext& context, const EntryBox* entry);
 /// `linear` of one block of images, [count x classes].
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count);
 

@@ -17,7 +17,9 @@ namespace temblor {
 /// gives the smallest mean. Never above the mean of the margin drops that `linear` allows image by image,
 /// whose pair values this bound repeats.
 ///
-/// Scope: as linear, sets that are boxes of weights, and of images: each image then moves for itself.
+/// Scope: chains of dense layers with ReLU between them, sets that are boxes of weights, and of images: each
+/// image then moves for itself. Of other networks the dense end, as `exact`; pair values are then those of
+/// `linear` for the tail alone (tail.hpp).
 BoundValues universal_bound(const BoundContext& context);
 std::string refuses_universal(const Network& network, const ThreatSet& set);
 

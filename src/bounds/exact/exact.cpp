@@ -13,6 +13,7 @@
 #include <temblor/bounds/exact.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
+#include <temblor/bounds/tail.hpp>
 #include <temblor/network/affine_interval.hpp>
 
 namespace temblor {
@@ -86,6 +87,7 @@ struct Task {
   Chain chain;
   std::size_t base;  ///< the first hidden layer that moves, or the last one
   double input;      ///< how far the images move
+  const EntryBox* entry;
   const ExactOptions& options;
 };
 
@@ -113,7 +115,7 @@ Members members_of(const Task& task, Index n) {
     Ends ends = inner_ends(task.data, n, task.input);
     return {task.chain, std::move(ends.least), std::move(ends.most)};
   }
-  return {task.chain, task.base, task.data.images.row(n).transpose().cast<double>()};
+  return still_members(task.chain, task.base, task.data, task.entry, n);
 }
 
 class Image {
@@ -221,8 +223,8 @@ namespace {
 /// How much float32 evaluation of the base network may raise its pair margins: `linear` over the box
 /// `rounded` of float32_boxes, [images x classes].
 MatrixD linear_rise(const Network& network, const Dataset& data,
-                    const std::vector<std::optional<Radius>>& rounded) {
-  const BoxProblem problem{network, data, rounded, true, true};
+                    const std::vector<std::optional<Radius>>& rounded, const EntryBox* entry) {
+  const BoxProblem problem{network, data, rounded, true, true, {}, nullptr, entry};
   const Backward backward(problem);
   const MatrixD rise = over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
     return linear_drops(own, backward, first, count);
@@ -232,14 +234,13 @@ MatrixD linear_rise(const Network& network, const Dataset& data,
   });
 }
 
-}  // namespace
-
-ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
-                       const ExactOptions& options, const SampleDelta* start) {
+/// A chain of two layers or more.
+ExactWorst worst_of_chain(const Network& network, const Dataset& data, const ThreatSet& set,
+                          const EntryBox* entry, bool arithmetic, const ExactOptions& options,
+                          const SampleDelta* start) {
   using namespace exact;
-  if (network.layers() == 1) return one_layer(network, data, set, arithmetic);
-  Task task{network,   data,   {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
-            set.input, options};
+  Task task{network,   data,  {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
+            set.input, entry, options};
   Float32Boxes boxes;
   if (arithmetic) {
     boxes = float32_boxes(network, set);
@@ -260,7 +261,8 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
     for (std::size_t q = 0; q < task.radius.size(); ++q) {
       Moves moves;
       moves.input = set.input;
-      const Enclosures enclosures({network, data, *task.radius[q], q > 0, false, moves}, first, count, last);
+      const Enclosures enclosures({network, data, *task.radius[q], q > 0, false, moves, nullptr, entry},
+                                  first, count, last);
       limits.push_back(hidden_limits(network, enclosures));
       if (q > 0) continue;
       const Interval& nominal = enclosures.nominal(network.nodes().back().inputs.front());
@@ -307,7 +309,7 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
     });
   }
   if (arithmetic) {
-    const MatrixD rise = linear_rise(network, data, boxes.rounded);
+    const MatrixD rise = linear_rise(network, data, boxes.rounded, entry);
     result.values.arithmetic =
         ((grown - result.values.value).cwiseMax(0.0) + rise + 0x1p-50 * result.values.value) * (1 + 0x1p-50);
     for (Index n = 0; n < images; ++n) {
@@ -317,12 +319,34 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
   return result;
 }
 
+}  // namespace
+
+ExactWorst exact_worst(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic,
+                       const ExactOptions& options, const SampleDelta* start) {
+  const BoundContext context{network, data, set, arithmetic, {}};
+  if (refuses_linear_chain(network, set).empty()) {
+    if (network.layers() == 1) return exact::one_layer(context, network, data, set, nullptr);
+    return worst_of_chain(network, data, set, nullptr, arithmetic, options, start);
+  }
+  const DenseTail tail(network, set);
+  const EntryBox entry = tail.entry(data, arithmetic);
+  const Dataset tail_data = tail.data(data, entry);
+  std::optional<SampleDelta> tail_start;
+  if (start != nullptr) tail_start = tail.of_tail(*start);
+  ExactWorst result = tail.network().layers() == 1
+                          ? exact::one_layer(context, tail.network(), tail_data, tail.set(), &entry)
+                          : worst_of_chain(tail.network(), tail_data, tail.set(), &entry, arithmetic, options,
+                                           tail_start ? &*tail_start : nullptr);
+  result.worst = tail.of_whole(result.worst);
+  return result;
+}
+
 // Its branching knows one free number a unit, which boxes alone are worth; a moving image is a box too.
 std::string refuses_exact(const Network& network, const ThreatSet& set) {
   ThreatSet still = set;
   still.input = 0;
   auto why = refuses_box(network, still);
-  return why.empty() ? refuses_linear_chain(network, set) : why;
+  return why.empty() ? refuses_dense_tail(network, set) : why;
 }
 
 BoundValues exact_bound(const BoundContext& context) {

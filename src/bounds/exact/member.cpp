@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <temblor/network/affine_interval.hpp>
 #include <temblor/perturb/project.hpp>
@@ -59,9 +60,12 @@ VectorD Chain::Layer::reach(const VectorD& size) const {
   return slack.array() + uniform * size.sum();
 }
 
-Members::Members(const Chain& chain, std::size_t base, const VectorD& image)
-    : chain_(&chain), base_(base), last_(chain.hidden() - 1), before_(image) {
-  before_error_ = VectorD::Zero(image.size());
+Members::Members(const Chain& chain, std::size_t base, const VectorD& image, VectorD error)
+    : chain_(&chain),
+      base_(base),
+      last_(chain.hidden() - 1),
+      before_(image),
+      before_error_(std::move(error)) {
   for (std::size_t m = 0; m < base; ++m) {
     const auto& layer = chain.layers[m];
     const double gamma = gamma64(layer.weight.cols() + 4);
@@ -286,6 +290,17 @@ double Members::margin_above() const {
     z = active_[m];
   }
   return margin_;
+}
+
+Members still_members(const Chain& chain, std::size_t base, const Dataset& data, const EntryBox* entry,
+                      Index n) {
+  if (entry == nullptr)
+    return {chain, base, data.images.row(n).transpose().cast<double>(), VectorD::Zero(data.images.cols())};
+  const VectorD lower = entry->exact.lower.row(n).transpose();
+  const VectorD upper = entry->exact.upper.row(n).transpose();
+  const VectorD middle = 0.5 * (lower + upper);
+  const VectorD size = lower.cwiseAbs().cwiseMax(upper.cwiseAbs());
+  return {chain, base, middle, (upper - middle).cwiseMax(middle - lower) + 0x1p-51 * size};
 }
 
 std::vector<VectorD> taken(const SampleDelta& delta, const Chain& chain, const Dataset& data, Index n) {

@@ -36,8 +36,8 @@ std::size_t base_layer(const Network& network, const std::vector<std::optional<R
 /// come one later, and its `slack` and activations are its values.
 class Members {
  public:
-  /// Layers before `base` do not move.
-  Members(const Chain& chain, std::size_t base, const VectorD& image);
+  /// Layers before `base` do not move. What enters the chain is `image`, known up to `error`.
+  Members(const Chain& chain, std::size_t base, const VectorD& image, VectorD error);
   /// The image moves between `least` and `most`.
   Members(const Chain& chain, VectorD least, VectorD most);
   void aim(std::int32_t label, std::int32_t rival);
@@ -85,6 +85,10 @@ class Members {
   double margin_ = 0;
   mutable VectorD scratch_centre_, scratch_reach_;
 };
+
+/// Members for image n of `data`, which does not move, or for what `entry` says enters in its place.
+Members still_members(const Chain& chain, std::size_t base, const Dataset& data, const EntryBox* entry,
+                      Index n);
 
 /// Image n's member of a perturbation, as Members has it.
 std::vector<VectorD> taken(const SampleDelta& delta, const Chain& chain, const Dataset& data, Index n);

@@ -31,17 +31,24 @@ ExactWorst empty_worst(const Network& network, const Dataset& data, const Threat
   return result;
 }
 
-ExactWorst one_layer(const Network& network, const Dataset& data, const ThreatSet& set, bool arithmetic) {
+ExactWorst one_layer(const BoundContext& whole, const Network& network, const Dataset& data,
+                     const ThreatSet& set, const EntryBox* entry) {
   ExactWorst result = empty_worst(network, data, set);
   const MatrixD none = result.values.attained;
-  result.values = interval_bound({network, data, set, arithmetic, {}});
+  result.values = interval_bound(whole);
   result.values.attained = none;
   const Chain chain(network, set.radius);
   const auto& layer = chain.layers.front();
   const Index inputs = layer.weight.cols();
   for (Index n = 0; n < data.size(); ++n) {
     const auto label = data.labels[static_cast<std::size_t>(n)];
-    const VectorD image = data.images.row(n).transpose().cast<double>();
+    VectorD image = data.images.row(n).transpose().cast<double>();
+    if (entry != nullptr) {
+      // The least magnitudes in the box: what the weights take off is at least so much.
+      const auto lower = entry->exact.lower.row(n).transpose().array();
+      const auto upper = entry->exact.upper.row(n).transpose().array();
+      image = lower.max(0.0) + upper.min(0.0);
+    }
     const Ends ends = inner_ends(data, n, set.input);
     double lowest = std::numeric_limits<double>::infinity();
     for (Index j = 0; j < layer.weight.rows(); ++j) {

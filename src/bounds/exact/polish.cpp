@@ -7,18 +7,21 @@
 #include <tbb/task_arena.h>
 
 #include <temblor/bounds/exact.hpp>
+#include <temblor/bounds/linear.hpp>
+#include <temblor/bounds/tail.hpp>
 #include <temblor/perturb/sample.hpp>
 
 namespace temblor {
+namespace {
 
-void polish_worst(const Network& network, const Dataset& data, const ThreatSet& set, int rivals, int sweeps,
-                  SampleDelta& delta) {
+void polish_chain(const Network& network, const Dataset& data, const ThreatSet& set, const EntryBox* entry,
+                  int rivals, int sweeps, SampleDelta& delta) {
   using namespace exact;
   if (network.layers() < 2) return;
   const Chain chain(network, set.radius);
   const std::size_t base = base_layer(network, set.radius);
   const auto members_of = [&](Index n) -> Members {
-    if (set.input == 0) return {chain, base, data.images.row(n).transpose().cast<double>()};
+    if (set.input == 0) return still_members(chain, base, data, entry, n);
     const auto [least, most] = image_ends(data, n, 1, set.input);
     return {chain, least.row(0).transpose().cast<double>(), most.row(0).transpose().cast<double>()};
   };
@@ -48,6 +51,21 @@ void polish_worst(const Network& network, const Dataset& data, const ThreatSet& 
       if (!best.empty()) put(best, data, n, delta);
     });
   });
+}
+
+}  // namespace
+
+void polish_worst(const Network& network, const Dataset& data, const ThreatSet& set, int rivals, int sweeps,
+                  SampleDelta& delta) {
+  if (refuses_linear_chain(network, set).empty()) {
+    polish_chain(network, data, set, nullptr, rivals, sweeps, delta);
+    return;
+  }
+  const DenseTail tail(network, set);
+  const EntryBox entry = tail.entry(data, false);
+  SampleDelta of_tail = tail.of_tail(delta);
+  polish_chain(tail.network(), tail.data(data, entry), tail.set(), &entry, rivals, sweeps, of_tail);
+  delta = tail.of_whole(of_tail);
 }
 
 }  // namespace temblor
