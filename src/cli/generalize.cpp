@@ -13,7 +13,6 @@
 #include <temblor/cli/data_options.hpp>
 #include <temblor/cli/new_file.hpp>
 #include <temblor/cli/output.hpp>
-#include <temblor/generalize/margin_bound.hpp>
 #include <temblor/network/file.hpp>
 #include <temblor/train/trainer.hpp>
 
@@ -76,7 +75,7 @@ Splits load(const Arguments& arguments, const Network& network, const std::strin
 void write_file(const NewFile& fresh, const Arguments& arguments, const Network& network,
                 const Splits& splits, const std::vector<Section>& sections) {
   const auto& file = fresh.file();
-  hdf5::stamp(file, filetype, 1, 0);
+  hdf5::stamp(file, filetype, 1, 1);
   file.set_text("network_id", network.id());
   file.set_text("train_id", splits.train.id);
   if (splits.test) file.set_text("test_id", splits.test->id);
@@ -142,9 +141,6 @@ int run_generalize(const Arguments& arguments, const Streams& streams) {
   if (output) check_output(*output, filetype, {path});
 
   const Network network = load_network(path);
-  if (const auto why = refuses_margin_bound(network); !why.empty()) {
-    usage_error("network '" + path + "'", why, "train one with --no-bias and --activation relu or tanh");
-  }
   const auto layers = parse_layers(arguments.required("layers"), network);
   const Splits splits = load(arguments, network, path, streams);
   std::optional<Network> prior;
@@ -198,8 +194,11 @@ Subcommand generalize_command() {
           "network. gamma must be chosen without the images; several are paid for by a union bound. A value "
           "of 1 or more is vacuous: networks and data of practical size are far beyond, and only rankings of "
           "networks can be read from it.\n\n"
-          "Networks: dense layers without biases, relu or tanh. The same command gives the same numbers, "
-          "whatever the number of threads.",
+          "The margin bound needs a chain of dense layers and convolutions without biases, with relu, tanh "
+          "and "
+          "pools whose windows do not overlap between them. Of any other network it is left out, with the "
+          "reason, and all the rest is printed. The same command gives the same numbers, whatever the number "
+          "of threads.",
       .examples =
           {"temblor generalize --network net.h5 --dataset fashion-mnist --eps 3e-4,1e-3 -o gen.h5",
            "temblor generalize --network net.h5 --dataset fashion-mnist --eps 1e-3 --layers 0 --gamma "

@@ -28,12 +28,14 @@ Section layer_section(const GeneralizeStudy& study, const std::vector<LayerNorms
                    {"spectral", "", "s, largest singular value"},
                    {"two-one", "", "b = norm_{2,1}(W^T), sum of the l2-norms of the rows"},
                    {"row", "", "c = norm_{1,inf}(W^T), largest l1-norm of a row"},
-                   {"column", "", "c', largest l1-norm of a column"}}};
+                   {"column", "", "c', largest l1-norm of a column"},
+                   {"readers", "units", "q, most outputs that read one input"}}};
   for (std::size_t m = 0; m < norms.size(); ++m) {
     const auto& layer = norms[m];
     const bool moves = std::binary_search(study.layers.begin(), study.layers.end(), static_cast<int>(m));
     section.add({static_cast<std::int64_t>(m), layer.name, std::int64_t{layer.inputs},
-                 std::int64_t{layer.outputs}, moves, layer.spectral, layer.two_one, layer.row, layer.column});
+                 std::int64_t{layer.outputs}, moves, layer.spectral, layer.two_one, layer.row, layer.column,
+                 std::int64_t{layer.readers}});
   }
   return section;
 }

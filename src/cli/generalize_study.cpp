@@ -143,6 +143,14 @@ class Measurements {
   const std::optional<Dataset>& test_some_;
 };
 
+Section left_out_section(const std::string& why) {
+  Section section{
+      "left-out", "Left out", {{"part", "", "what is missing"}, {"why", "", "why, and what would have it"}}};
+  section.add({std::string("norms of the layers, margin bound"),
+               why + ": train a chain with --no-bias and --activation relu or tanh to have them"});
+  return section;
+}
+
 Section pac_bayes_section(const GeneralizeStudy& study) {
   Section section{"pac-bayes",
                   "PAC-Bayes estimate: error of networks with normal noise on every weight, all rows at once",
@@ -163,12 +171,17 @@ Section pac_bayes_section(const GeneralizeStudy& study) {
 }  // namespace
 
 std::vector<Section> study_generalization(const GeneralizeStudy& study) {
-  const auto norms = layer_norms(study.network);
   const auto data = data_norms(study.train);
-  const VectorD margins =
-      least_margins(exact_margins(study.network, study.train), MatrixD{}, study.train.labels);
-  std::vector<Section> sections{layer_section(study, norms), data_section(study, data),
-                                bound_section(study, norms, data, margins)};
+  std::vector<Section> sections;
+  if (const auto why = refuses_margin_bound(study.network); why.empty()) {
+    const auto norms = layer_norms(study.network);
+    const VectorD margins =
+        least_margins(exact_margins(study.network, study.train), MatrixD{}, study.train.labels);
+    sections = {layer_section(study, norms), data_section(study, data),
+                bound_section(study, norms, data, margins)};
+  } else {
+    sections = {left_out_section(why), data_section(study, data)};
+  }
   const Dataset train_some = subset(study.train, study.images, stream_of(study, 0, Use::images));
   std::optional<Dataset> test_some;
   if (study.test) test_some = subset(*study.test, study.images, stream_of(study, 1, Use::images));

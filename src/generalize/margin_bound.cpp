@@ -34,7 +34,7 @@ double drop_slope(const std::vector<LayerNorms>& norms, const std::vector<double
   double change = 0;
   for (std::size_t m = 0; m + 1 < norms.size(); ++m) {
     change = (norms[m].row * change + eps[m] * zeta) * kUp;
-    zeta *= (norms[m].column + static_cast<double>(norms[m].outputs) * eps[m]) * kUp;
+    zeta *= (norms[m].column + static_cast<double>(norms[m].readers) * eps[m]) * kUp;
   }
   return 2 * (norms.back().row * change + eps.back() * zeta) * kUp;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <Eigen/SVD>
@@ -6,6 +7,7 @@
 #include <temblor/base/error.hpp>
 #include <temblor/generalize/margin_bound.hpp>
 #include <temblor/network/affine_interval.hpp>
+#include <temblor/network/conv.hpp>
 
 namespace temblor {
 namespace {
@@ -16,6 +18,72 @@ double orthonormal_limit(const Eigen::MatrixXd& q) {
   const double off = (gram - Eigen::MatrixXd::Identity(gram.rows(), gram.cols())).norm();
   const double rounding = gamma64(q.rows() + 4) * (q.squaredNorm() + 1) + gamma64(2 * gram.size()) * off;
   return std::sqrt(1 + off + rounding) * (1 + 0x1p-50);
+}
+
+LayerNorms dense_norms(const Matrix& weight) {
+  const MatrixD size = weight.cast<double>().cwiseAbs();
+  const double up = 1 + gamma64(size.size() + 16);
+  LayerNorms layer;
+  layer.inputs = weight.cols();
+  layer.outputs = layer.readers = weight.rows();
+  layer.spectral = spectral_limit(weight);
+  layer.two_one = size.rowwise().norm().sum() * up;
+  layer.row = size.rowwise().sum().maxCoeff() * up;
+  layer.column = size.colwise().sum().maxCoeff() * up;
+  // The Frobenius norm is a limit, too, and the better one for a single row or column.
+  layer.spectral = std::min(layer.spectral, size.norm() * up);
+  return layer;
+}
+
+/// The sums over columns of a layer's equivalent matrix with other entries in its kernel: [inputs].
+VectorD column_sums(const Layer& layer, Index inputs, Index outputs, const Matrix& kernel) {
+  const Weights entries{kernel, {}};
+  MatrixD sums = MatrixD::Zero(1, inputs);
+  layer.pull(MatrixD::Ones(1, outputs), &entries, std::array{&sums}, nullptr);
+  return sums.row(0).transpose();
+}
+
+LayerNorms convolution_norms(const ConvolutionLayer& layer, Index inputs, Index outputs,
+                             const Matrix& weight) {
+  const MatrixD size = weight.cast<double>().cwiseAbs();
+  const double up = 1 + gamma64(outputs + weight.cols() + 32);
+  // Sums over rows of the equivalent matrix: what a box of such radii reaches from an image of ones.
+  const auto row_sums = [&](const MatrixD& entries) {
+    const Weights shape{weight, {}};
+    MatrixD sums;
+    layer.reach(MatrixD::Ones(1, inputs), shape, Radius{0, entries, 0, {}}, sums);
+    return sums;
+  };
+  LayerNorms norms;
+  norms.inputs = inputs;
+  norms.outputs = outputs;
+  norms.row = row_sums(size).maxCoeff() * up;
+  norms.column = column_sums(layer, inputs, outputs, weight.cwiseAbs()).maxCoeff() * up;
+  const MatrixD squares = row_sums(size.cwiseAbs2());
+  norms.two_one = squares.cwiseSqrt().sum() * up;
+  const double readers =
+      column_sums(layer, inputs, outputs, Matrix::Ones(weight.rows(), weight.cols())).maxCoeff();
+  norms.readers = static_cast<Index>(std::llround(readers));
+  const Index channels = weight.rows() / layer.groups();
+  double kernel = 0;
+  for (Index group = 0; group < layer.groups(); ++group)
+    kernel = std::max(kernel, spectral_limit(weight.middleRows(group * channels, channels)));
+  const double windows = readers / static_cast<double>(channels);
+  norms.spectral = std::min({std::sqrt(norms.row * norms.column), std::sqrt(squares.sum() * up),
+                             kernel * std::sqrt(windows)}) *
+                   (1 + 0x1p-48);
+  return norms;
+}
+
+/// Whether no value of the image is in two windows of a pool.
+bool apart(const Layer& layer) {
+  if (layer.kind() == "global-average-pool") return true;
+  const auto options = layer.options();
+  for (std::size_t side = 0; side < 2; ++side) {
+    const double dilation = options.contains("dilation") ? options.at("dilation")[side] : 1;
+    if (options.at("stride")[side] < (options.at("kernel")[side] - 1) * dilation + 1) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -39,20 +107,16 @@ double spectral_limit(const Matrix& weight) {
 std::vector<LayerNorms> layer_norms(const Network& network) {
   std::vector<LayerNorms> norms;
   for (int m = 0; m < network.layers(); ++m) {
+    const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(m))];
     const Matrix& weight = network.weights(m).weight;
-    const MatrixD size = weight.cast<double>().cwiseAbs();
-    const double up = 1 + gamma64(size.size() + 16);
-    LayerNorms layer;
-    layer.name = network.layer_name(m);
-    layer.inputs = weight.cols();
-    layer.outputs = weight.rows();
-    layer.spectral = spectral_limit(weight);
-    layer.two_one = size.rowwise().norm().sum() * up;
-    layer.row = size.rowwise().sum().maxCoeff() * up;
-    layer.column = size.colwise().sum().maxCoeff() * up;
-    // The Frobenius norm is a limit, too, and the better one for a single row or column.
-    layer.spectral = std::min(layer.spectral, size.norm() * up);
-    norms.push_back(std::move(layer));
+    if (const auto* layer = dynamic_cast<const ConvolutionLayer*>(node.layer.get()); layer != nullptr) {
+      const Sliding& sliding = layer->sliding();
+      const Index inputs = sliding.channels() * sliding.height() * sliding.width();
+      norms.push_back(convolution_norms(*layer, inputs, node.shape.size(), weight));
+    } else {
+      norms.push_back(dense_norms(weight));
+    }
+    norms.back().name = network.layer_name(m);
   }
   return norms;
 }
@@ -74,22 +138,24 @@ DataNorms data_norms(const Dataset& data) {
 
 std::string refuses_margin_bound(const Network& network) {
   const auto& nodes = network.nodes();
+  std::string biased;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const auto& node = nodes[k];
     const auto kind = node.layer->kind();
     if (node.inputs != std::vector<int>{static_cast<int>(k) - 1}) return "its layers do not form a chain";
-    if (kind == "dense") {
+    const std::string name = "layer '" + node.name + "' (" + std::string(kind) + ")";
+    if (kind == "dense" || kind == "conv2d") {
       const auto& bias = network.weights(node.weights).bias;
-      if (bias.size() > 0 && !bias.isZero(0)) {
-        return "layer " + network.layer_name(node.weights) + " has biases, which the theorem does not have";
-      }
+      if (biased.empty() && bias.size() > 0 && !bias.isZero(0))
+        biased = name + " has biases, which the theorem does not have";
+    } else if (kind == "max-pool" || kind == "average-pool" || kind == "global-average-pool") {
+      if (!apart(*node.layer)) return name + " has windows that overlap, which may stretch distances";
     } else if (kind != "relu" && kind != "tanh" && !node.layer->reshapes()) {
-      return "layer '" + node.name + "' (" + std::string(kind) +
-             ") is not covered: only dense, relu and tanh are";
+      return name + " is not covered: only dense, conv2d, relu, tanh and pools are";
     }
   }
   if (nodes.back().layer->kind() != "dense") return "it does not end in a dense layer";
-  return {};
+  return biased;
 }
 
 }  // namespace temblor

@@ -36,7 +36,7 @@ MarginBoundKind margin_bound_kind(const std::string& name) {
 std::string refuses_margin_bound(const Network& network, MarginBoundKind kind) {
   const std::string why = refuses_chain_bound(network, kind);
   if (why.empty()) return {};
-  const std::string graph = refuses_graph_bound(network);
+  std::string graph = refuses_graph_bound(network);
   if (kind == MarginBoundKind::interval) return graph;
   return graph.empty() ? why + "; bound=interval works on this network" : why;
 }

@@ -97,7 +97,7 @@ class GraphBound final : public MarginBound {
  private:
   /// A weighted layer, with the batch-norm node behind it if there is one: then it is in its place.
   struct Box {
-    int layer;  ///< node of the layer itself
+    int layer = 0;  ///< node of the layer itself
     std::optional<FoldedNorm> folded;
     std::optional<WeightBox> box;
   };

@@ -166,12 +166,79 @@ TEST_CASE("generalize: what it refuses") {
   CHECK(code({"-o", files.network}, "this command reads it") == 2);
   CHECK(code({"-o", files.directory.file("no/where.h5")}, "where.h5") == 3);
   CHECK_FALSE(std::filesystem::exists(files.output));
+}
+
+TEST_CASE("generalize: of networks that the theorem does not cover all but its bound is printed") {
   const Files biased(std::vector<std::string>{});
-  const auto outcome = biased.run({});
-  CHECK(outcome.code == 2);
-  CHECK_THAT(outcome.err, Catch::Contains("biases") && Catch::Contains("--no-bias"));
+  const auto outcome = biased.run({"--eps", "1e-2", "--json", "-o", biased.output});
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  REQUIRE(json["left-out"].size() == 1);
+  CHECK_THAT(std::string(json["left-out"][0]["why"]),
+             Catch::Contains("has biases") && Catch::Contains("--no-bias"));
+  CHECK_FALSE(json.contains("layers"));
+  CHECK_FALSE(json.contains("bound"));
+  CHECK(json["images"].size() == 3);
+  CHECK(json["gap"].size() == 3);
+  CHECK(json["sharpness"].size() == 1);
+  CHECK(json["pac-bayes"].size() == 2);
+  CHECK_THAT(hdf5::File::open(biased.output, hdf5::File::Mode::read).read_strings("/left-out/why")[0],
+             Catch::Contains("has biases"));
   const Files smooth({"--no-bias", "--activation", "sigmoid"});
-  CHECK(smooth.run({}).code == 2);
+  const auto text = smooth.run({"--eps", "1e-2"});
+  REQUIRE(text.code == 0);
+  CHECK_THAT(text.out, Catch::Contains("sigmoid) is not covered"));
+}
+
+TEST_CASE("generalize: convolutional networks") {
+  const TemporaryDirectory directory;
+  const std::string pictures = "synthetic:classes=3,shape=1x12x12,n=120,seed=1";
+  const auto run = [&](const std::vector<std::string>& train) {
+    const std::string network = directory.file("net.h5");
+    std::vector<std::string> words{"train", "--dataset", pictures, "--epochs", "2", "--output", network};
+    words.insert(words.end(), train.begin(), train.end());
+    REQUIRE(run_program(words).code == 0);
+    const auto outcome = run_program({"generalize",
+                                      "--network",
+                                      network,
+                                      "--dataset",
+                                      pictures,
+                                      "--eps",
+                                      "1e-4",
+                                      "--images",
+                                      "20",
+                                      "--noise-draws",
+                                      "3",
+                                      "--steps",
+                                      "3",
+                                      "--draws",
+                                      "2",
+                                      "--sigma",
+                                      "0.01",
+                                      "--bound",
+                                      "interval,norm-vector",
+                                      "--json"});
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    return nlohmann::json::parse(outcome.out);
+  };
+  const auto chain = run({"--arch", "lenet5", "--no-bias"});
+  CHECK_FALSE(chain.contains("left-out"));
+  REQUIRE(chain["layers"].size() == 5);
+  CHECK(chain["layers"][0]["inputs"] == 144);
+  CHECK(double(chain["layers"][0]["readers"]) == 6 * 25);
+  CHECK(chain["bound"].size() == 2);
+  const auto residual = run({"--arch", "resnet8"});
+  CHECK_THAT(std::string(residual["left-out"][0]["why"]), Catch::Contains("do not form a chain"));
+  for (const auto& json : {chain, residual}) {
+    CHECK(json["gap"].size() == 3);
+    CHECK(json["images"][0]["refused"] == "");
+    CHECK(double(json["images"][0]["not_certified"]) >=
+          double(json["gap"][2]["test_error"]) * double(json["gap"][2]["test_images"]) - 0.5);
+    CHECK(json["sharpness"].size() == 1);
+    CHECK(json["pac-bayes"].size() == 1);
+  }
 }
 
 TEST_CASE("generalize: a file without test images has no gap and no risk") {

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <catch2/catch.hpp>
+#include <support/graphs.hpp>
 #include <support/tiny.hpp>
 
 #include <temblor/generalize/margin_bound.hpp>
@@ -59,6 +60,46 @@ TEST_CASE("no corner of the set drops a margin by more than slope times the imag
   CHECK(networks == 180);
   CHECK(nearest > 0.5);  // a single layer attains it: the bound is not idle
   CHECK(nearest <= 1);
+}
+
+TEST_CASE("the slope holds for chains with convolutions and pools") {
+  double nearest = 0;
+  for (std::uint32_t t = 0; t < 12; ++t) {
+    Stream stream(13, {t, 0, 0});
+    GraphBuilder build({{1, 5, 6}}, stream);
+    if (t % 3 > 0) {
+      build.convolution(2, {{"kernel", {3, 3}}, {"padding", {1, 1, 1, 1}}, {"stride", {1, 2}}});
+      build.layer(t % 2 == 0 ? "relu" : "tanh");
+      build.layer(t % 2 == 0 ? "average-pool" : "max-pool", {{"kernel", {2, 2}}, {"stride", {2, 3}}});
+    }
+    if (t % 3 == 1) {
+      build.convolution(3, {{"kernel", {2, 1}}});
+      build.layer("relu");
+    }
+    build.dense(3);
+    Network network = build.network();
+    for (int m = 0; m < network.layers(); ++m) {
+      Weights weights = network.weights(m);
+      weights.bias.setZero();
+      network = network.with(m, weights);
+    }
+    REQUIRE(refuses_margin_bound(network).empty());
+    const Dataset data = graph_images(network, 3, t % 2 == 1, stream);
+    LayerSet layers;
+    std::vector<double> eps(static_cast<std::size_t>(network.layers()), 0.0);
+    for (int m = t % 2 == 0 ? 0 : network.layers() - 1; m < network.layers(); ++m) {
+      layers.push_back(m);
+      eps[static_cast<std::size_t>(m)] = 0.1;
+    }
+    const VectorD limit = drop_slope(layer_norms(network), eps) * data_norms(data).image_l1;
+    const MatrixD reached = reached_drops(network, data, linf_set(network, 0.1, layers, false), 2, stream);
+    for (Index n = 0; n < data.size(); ++n) {
+      INFO("network " << t);
+      CHECK(reached.row(n).maxCoeff() <= limit(n));
+      nearest = std::max(nearest, reached.row(n).maxCoeff() / limit(n));
+    }
+  }
+  CHECK(nearest > 0.5);
 }
 
 TEST_CASE("margin bound: grows with eps, the complexity term falls with gamma, the first term grows") {

@@ -1,14 +1,18 @@
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include <Eigen/SVD>
 #include <catch2/catch.hpp>
+#include <support/graphs.hpp>
 #include <support/networks.hpp>
 #include <support/tiny.hpp>
 
 #include <temblor/generalize/margin_bound.hpp>
 #include <temblor/generalize/measured.hpp>
 #include <temblor/generalize/pac_bayes.hpp>
+#include <temblor/network/architecture.hpp>
+#include <temblor/train/trainer.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -38,7 +42,7 @@ Matrix random_matrix(Index rows, Index cols, Stream& stream) {
 }
 
 LayerNorms norms_of(double spectral, double two_one, double row, double column, Index inputs, Index outputs) {
-  return {"", inputs, outputs, spectral, two_one, row, column};
+  return {"", inputs, outputs, spectral, two_one, row, column, outputs};
 }
 
 DataNorms images_of(Index count, double frobenius) {
@@ -217,6 +221,18 @@ TEST_CASE("which networks the margin bound covers") {
   CHECK_THAT(refuses_margin_bound(random_network("4-3-2", 1, true)), Catch::Contains("biases"));
   CHECK_THAT(refuses_margin_bound(multilayer_perceptron("4-3-2", "sigmoid", false, {}, {{4}})),
              Catch::Contains("sigmoid"));
+  const Shape pictures{{1, 12, 12}};
+  CHECK(refuses_margin_bound(make_architecture("lenet5", {pictures, 3, "relu", false})).empty());
+  const auto trained = initialise(make_architecture("lenet5", {pictures, 3}), 1);
+  Weights biased = trained.weights(1);
+  biased.bias(2) = 1;
+  CHECK_THAT(refuses_margin_bound(trained.with(1, biased)), Catch::Contains("'conv2' (conv2d) has biases"));
+  CHECK_THAT(refuses_margin_bound(make_architecture("resnet8", {pictures, 3, "relu", false})),
+             Catch::Contains("do not form a chain"));
+  Stream stream(22, {});
+  GraphBuilder build(pictures, stream);
+  build.layer("max-pool", {{"kernel", {3, 3}}, {"stride", {2, 2}}});
+  CHECK_THAT(refuses_margin_bound(build.network()), Catch::Contains("(max-pool) has windows that overlap"));
 }
 
 TEST_CASE("binary KL and its inverse") {
@@ -289,4 +305,49 @@ TEST_CASE("perturbations: the worst found raises the loss more than chance, rand
   const auto still = linf_set(network, 0, {0, 1}, false);
   for (const double loss : random_losses(network, data, still, 2, Stream(1, {}))) CHECK(loss == natural.loss);
   CHECK(worst_for_each(network, data, still, {5, 1000}, Stream(1, {})).wrong == natural.wrong);
+}
+
+TEST_CASE("norms of a convolution are those of its equivalent matrix") {
+  Stream stream(21, {});
+  const std::vector<LayerOptions> all = {{{"kernel", {3, 3}}, {"padding", {1, 1, 1, 1}}},
+                                         {{"kernel", {2, 2}}, {"stride", {2, 2}}},
+                                         {{"kernel", {3, 2}},
+                                          {"stride", {2, 1}},
+                                          {"padding", {1, 0, 2, 1}},
+                                          {"dilation", {1, 2}},
+                                          {"groups", {2}}},
+                                         {{"kernel", {1, 1}}},
+                                         {{"kernel", {5, 6}}}};
+  for (const auto& options : all) {
+    GraphBuilder build({{2, 5, 6}}, stream);
+    build.convolution(4, options);
+    const Network& network = build.network();
+    Weights weights = network.weights(0);
+    weights.bias.setZero();
+    // Images with a single 1 show its columns.
+    Matrix columns;
+    const Matrix units = Matrix::Identity(60, 60);
+    network.nodes()[0].layer->forward(std::array{&units}, &weights, columns);
+    const Eigen::MatrixXd w = columns.transpose().cast<double>();
+    const LayerNorms norms = layer_norms(network).front();
+    INFO(options.at("kernel")[0] << " x " << options.at("kernel")[1]);
+    CHECK(norms.inputs == 60);
+    CHECK(norms.outputs == w.rows());
+    const auto same = [](double limit, double truth) {
+      return limit >= truth && limit <= truth * (1 + 1e-9);
+    };
+    CHECK(same(norms.row, w.cwiseAbs().rowwise().sum().maxCoeff()));
+    CHECK(same(norms.column, w.cwiseAbs().colwise().sum().maxCoeff()));
+    CHECK(same(norms.two_one, w.rowwise().norm().sum()));
+    CHECK(static_cast<double>(norms.readers) == (w.array() != 0).cast<double>().colwise().sum().maxCoeff());
+    const double truth = Eigen::JacobiSVD<Eigen::MatrixXd>(w).singularValues()(0);
+    CHECK(norms.spectral >= truth * (1 - 1e-13));
+    CHECK(norms.spectral <= 2.5 * truth);
+  }
+  // A kernel that sees all of the image is a dense layer.
+  GraphBuilder whole({{2, 3, 3}}, stream);
+  whole.convolution(4, {{"kernel", {3, 3}}});
+  const LayerNorms norms = layer_norms(whole.network()).front();
+  CHECK(norms.spectral <= spectral_limit(whole.network().weights(0).weight) * (1 + 1e-12));
+  CHECK(norms.readers == 4);
 }

@@ -8,7 +8,8 @@
 
 namespace temblor {
 
-/// Norms of one weighted layer W [outputs x inputs], each rounded up: the true norm is never larger.
+/// Norms of one weighted layer W [outputs x inputs], each rounded up: the true norm is never larger. Of a
+/// convolution W is the equivalent matrix (theory, section 2).
 struct LayerNorms {
   std::string name;
   Index inputs = 0;
@@ -17,12 +18,16 @@ struct LayerNorms {
   double two_one = 0;   ///< b_m = norm_{2,1}(W^T), sum of the l2-norms of the rows
   double row = 0;       ///< c_m = norm_{1,inf}(W^T), largest l1-norm of a row
   double column = 0;    ///< c'_m, largest l1-norm of a column
+  Index readers = 0;    ///< q_m, most outputs that read one input: those of a dense layer, n_m
 };
 
 /// An upper limit on the largest singular value. Eigen's decomposition W ~ U S V^T is not trusted but
 /// checked: norm_2(W) <= norm_2(U) S_max norm_2(V) + norm_F(W - U S V^T), with norm_2(U)^2 <= 1 + norm_F(U^T
 /// U - I), everything in double and widened by its own rounding. Within 1e-9 of the truth, relatively.
 double spectral_limit(const Matrix& weight);
+/// A convolution's matrix is never written down: its largest singular value is at most sqrt(c c'), its
+/// Frobenius norm, and sqrt(windows that see one value) times the limit of the kernel as a matrix [channels x
+/// taps].
 std::vector<LayerNorms> layer_norms(const Network& network);
 
 /// Norms of the training images, rounded up.
@@ -34,12 +39,13 @@ struct DataNorms {
 };
 DataNorms data_norms(const Dataset& data);
 
-/// Why the bound does not apply; "" when it does. It needs a chain of dense layers without biases and of
-/// 1-Lipschitz activations with rho(0) = 0 between them (relu, tanh).
+/// Why the bound does not apply; "" when it does. It needs a chain of dense layers and convolutions without
+/// biases and, between them, of 1-Lipschitz functions with rho(0) = 0: relu, tanh, pools whose windows do not
+/// overlap.
 std::string refuses_margin_bound(const Network& network);
 
 /// k = D / X1: no image x loses more than k norm_1(x) of a pair margin when every weight of layer m moves by
-/// at most eps[m]. With zeta_0 = 1, zeta_m = (c'_m + n_m eps_m) zeta_{m-1}, d_0 = 0, d_m = c_m d_{m-1} +
+/// at most eps[m]. With zeta_0 = 1, zeta_m = (c'_m + q_m eps_m) zeta_{m-1}, d_0 = 0, d_m = c_m d_{m-1} +
 /// eps_m zeta_{m-1}:  k = 2 c_L d_{L-1} + 2 eps_L zeta_{L-1}  (theory, section 10). Rounded up.
 double drop_slope(const std::vector<LayerNorms>& norms, const std::vector<double>& eps);
 
