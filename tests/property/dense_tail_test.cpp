@@ -19,7 +19,7 @@ namespace {
 BoundValues values_of(const std::string& bound, const Network& network, const Dataset& data,
                       const ThreatSet& set, bool arithmetic = false) {
   const auto& entry = find_bound(bound);
-  REQUIRE(entry.refuses(network, set) == "");
+  REQUIRE(entry.refuses(network, set).empty());
   return entry.compute({network, data, set, arithmetic, checked_params(entry, {})});
 }
 
