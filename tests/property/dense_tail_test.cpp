@@ -111,6 +111,11 @@ TEST_CASE("on convolutional networks no member of a dense end is beyond exact, a
       CHECK((worst.values.value - worst.values.attained).maxCoeff() <
             2e-6 * (1 + worst.values.value.maxCoeff()));
       CHECK((values_of("interval", network, data, set).value - worst.values.value).minCoeff() > -1e-9);
+      if (layers.front() + 1 < network.layers()) {
+        const BoundValues fast = values_of("linear-fast", network, data, set, true);
+        const MatrixD own = worst.values.value + worst.values.arithmetic;
+        CHECK((fast.value + fast.arithmetic - own).minCoeff() > -1e-9 * (1 + own.maxCoeff()));
+      }
       tightest = std::max(tightest, (reached.array() / (worst.values.value.array() + 1e-9)).maxCoeff());
 
       // What is said to be attained is, by ordinary forward passes with weights of the set.

@@ -21,7 +21,7 @@ class DenseTail {
 
   /// The same labels; in place of images the middles of what they become.
   Dataset data(const Dataset& data, const EntryBox& entry) const;
-  /// What enters the chain; `float32`: also with rounding.
+  /// What enters the chain; `float32`: also when the layers before run in float32.
   EntryBox entry(const Dataset& data, bool float32) const;
 
   /// Perturbations of the tail's layers and of the whole network's, one in terms of the other.

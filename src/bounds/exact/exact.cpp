@@ -11,6 +11,7 @@
 #include <tbb/task_arena.h>
 
 #include <temblor/bounds/exact.hpp>
+#include <temblor/bounds/graph_backward.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 #include <temblor/bounds/tail.hpp>
@@ -220,25 +221,44 @@ class Image {
 
 namespace {
 
-/// How much float32 evaluation of the base network may raise its pair margins: `linear` over the box
-/// `rounded` of float32_boxes, [images x classes].
-MatrixD linear_rise(const Network& network, const Dataset& data,
-                    const std::vector<std::optional<Radius>>& rounded, const EntryBox* entry) {
-  const BoxProblem problem{network, data, rounded, true, true, {}, nullptr, entry};
-  const Backward backward(problem);
-  const MatrixD rise = over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
-    return linear_drops(own, backward, first, count);
-  });
-  return rise.unaryExpr([](double limit) {
+MatrixD not_negative(const MatrixD& limits) {
+  return limits.unaryExpr([](double limit) {
     return std::isnan(limit) ? std::numeric_limits<double>::infinity() : std::max(0.0, limit);
   });
 }
 
-/// A chain of two layers or more.
-ExactWorst worst_of_chain(const Network& network, const Dataset& data, const ThreatSet& set,
-                          const EntryBox* entry, bool arithmetic, const ExactOptions& options,
-                          const SampleDelta* start) {
+/// linear-fast through a whole network in float32: how much its members' pair margins may drop, or the base
+/// network's rise, [images x classes].
+MatrixD graph_in_float32(const BoundContext& whole, bool rise) {
+  const Float32Boxes boxes = float32_boxes(whole.network, whole.set);
+  const std::vector<std::optional<Radius>> none(boxes.rounded.size());
+  const BoxProblem problem{whole.network, whole.data, rise ? boxes.rounded : boxes.grown, true,
+                           rise,          {},         rise ? &none : &whole.set.radius};
+  const GraphBackward backward(problem);
+  return not_negative(over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
+    return GraphDrops(own, backward, std::nullopt, first, count).value;
+  }));
+}
+
+/// How much float32 evaluation of a chain may raise its pair margins: `linear` over the box `rounded` of
+/// float32_boxes, [images x classes].
+MatrixD linear_rise(const BoundContext& chain, const std::vector<std::optional<Radius>>& rounded,
+                    const EntryBox* entry) {
+  const BoxProblem problem{chain.network, chain.data, rounded, true, true, {}, nullptr, entry};
+  const Backward backward(problem);
+  return not_negative(over_blocks(problem, [&](const BoxProblem& own, Index first, Index count) {
+    return linear_drops(own, backward, first, count);
+  }));
+}
+
+/// A chain of two layers or more, `whole` or its tail.
+ExactWorst worst_of_chain(const BoundContext& whole, const BoundContext& chain, const EntryBox* entry,
+                          const ExactOptions& options, const SampleDelta* start) {
   using namespace exact;
+  const Network& network = chain.network;
+  const Dataset& data = chain.data;
+  const ThreatSet& set = chain.set;
+  const bool arithmetic = chain.arithmetic;
   Task task{network,   data,  {&set.radius}, {}, Chain(network, set.radius), base_layer(network, set.radius),
             set.input, entry, options};
   Float32Boxes boxes;
@@ -309,7 +329,10 @@ ExactWorst worst_of_chain(const Network& network, const Dataset& data, const Thr
     });
   }
   if (arithmetic) {
-    const MatrixD rise = linear_rise(network, data, boxes.rounded, entry);
+    // What enters a tail is a box in float32; a pass through the whole network knows it better.
+    const bool graph = entry != nullptr && refuses_graph(whole.network).empty();
+    if (graph) grown = grown.cwiseMin(graph_in_float32(whole, false)).eval();
+    const MatrixD rise = graph ? graph_in_float32(whole, true) : linear_rise(chain, boxes.rounded, entry);
     result.values.arithmetic =
         ((grown - result.values.value).cwiseMax(0.0) + rise + 0x1p-50 * result.values.value) * (1 + 0x1p-50);
     for (Index n = 0; n < images; ++n) {
@@ -326,7 +349,7 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
   const BoundContext context{network, data, set, arithmetic, {}};
   if (refuses_linear_chain(network, set).empty()) {
     if (network.layers() == 1) return exact::one_layer(context, network, data, set, nullptr);
-    return worst_of_chain(network, data, set, nullptr, arithmetic, options, start);
+    return worst_of_chain(context, context, nullptr, options, start);
   }
   const DenseTail tail(network, set);
   const EntryBox entry = tail.entry(data, arithmetic);
@@ -335,8 +358,8 @@ ExactWorst exact_worst(const Network& network, const Dataset& data, const Threat
   if (start != nullptr) tail_start = tail.of_tail(*start);
   ExactWorst result = tail.network().layers() == 1
                           ? exact::one_layer(context, tail.network(), tail_data, tail.set(), &entry)
-                          : worst_of_chain(tail.network(), tail_data, tail.set(), &entry, arithmetic, options,
-                                           tail_start ? &*tail_start : nullptr);
+                          : worst_of_chain(context, {tail.network(), tail_data, tail.set(), arithmetic, {}},
+                                           &entry, options, tail_start ? &*tail_start : nullptr);
   result.worst = tail.of_whole(result.worst);
   return result;
 }
