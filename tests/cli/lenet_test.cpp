@@ -7,10 +7,7 @@ using temblor::testing::expect;
 using temblor::testing::run_line;
 using temblor::testing::TemporaryDirectory;
 
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("LeNet-5 on Fashion-MNIST, from training to a checked campaign, a census and a model for others") {
   const TemporaryDirectory directory;

@@ -109,6 +109,24 @@ TEST_CASE("onnx: 8-bit codes are written as codes and read again, bit for bit") 
   }
 }
 
+TEST_CASE("onnx: affine codes whose zero point is 0 stay affine") {
+  const TemporaryDirectory directory;
+  const auto path = directory.file("q.onnx");
+  for (const std::string format : {"int8-affine", "int8-affine-channel"}) {
+    CAPTURE(format);
+    Network network({{2}}, {});
+    network.add(make_layer("dense"), {Matrix::Constant(2, 2, 1.0F), {}});
+    network = quantise(network, find_format(format), {0});
+    Encoded codes = *network.codes(0);
+    for (auto& zero : codes.zero_point) zero = 0;
+    network.set_codes(0, codes);
+    save_network(network, path);
+    const auto again = import_onnx(path).network;
+    CHECK(again.codes(0)->format->name == format);
+    CHECK(again.id() == network.id());
+  }
+}
+
 TEST_CASE("onnx: quantised operators compute with real activations within their limits") {
   Model model({1, 2, 2});
   model.real("one", {}, {0.5F});

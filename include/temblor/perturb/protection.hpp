@@ -88,7 +88,7 @@ const ProtectionEntry& find_protection(std::string_view name);
 
 /// A protection with its parameters, as in "parity:width=32".
 struct ProtectionChoice {
-  const ProtectionEntry* entry;
+  const ProtectionEntry* entry = nullptr;
   Params params;
 
   /// "parity:width=32": the name, and the parameters that are not at their defaults, in the order of names.

@@ -14,8 +14,10 @@ void Builder::store_codes(const Node& node, int layer, const Coded& coded) {
     note(node, "has scales along its inputs: its weights are decoded, their codes are not kept");
     return;
   }
-  const bool affine = !coded.negative || std::any_of(coded.zero_point.begin(), coded.zero_point.end(),
-                                                     [](auto zero) { return zero != 0; });
+  // Others give symmetric codes zero points of 0, too.
+  const bool affine =
+      !coded.negative || (coded.says_zero && model_.own()) ||
+      std::any_of(coded.zero_point.begin(), coded.zero_point.end(), [](auto zero) { return zero != 0; });
   const std::string name = std::string(coded.negative ? "int8" : "uint8") +
                            (affine && coded.negative ? "-affine" : "") + (per_channel ? "-channel" : "");
   Encoded encoded{&find_format(name), rows, columns, {}, coded.scale, {}};

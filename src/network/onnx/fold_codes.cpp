@@ -75,8 +75,9 @@ Tensor decoded(const Folding& folding, const Tensor& codes, const Tensor& scale,
     result.values.push_back(static_cast<float>(code - steps.zero[entry]) * steps.scale[entry]);
   }
   if (bytes) {
-    result.coded = std::make_shared<const Coded>(
-        Coded{codes.dims, codes.whole, codes.type == TensorProto::INT8, steps.scale, steps.zero, steps.axis});
+    result.coded =
+        std::make_shared<const Coded>(Coded{codes.dims, codes.whole, codes.type == TensorProto::INT8,
+                                            steps.scale, steps.zero, steps.axis, zero != nullptr});
   }
   return result;
 }

@@ -25,6 +25,7 @@ struct Coded {
   std::vector<float> scale;              ///< one, or one an index of `axis`
   std::vector<std::int64_t> zero_point;  ///< likewise
   std::int64_t axis = 0;
+  bool says_zero = true;  ///< whether the model gives zero points, be they all 0
 
   std::shared_ptr<const Coded> transposed() const;  ///< of a matrix
 };

@@ -94,14 +94,15 @@ std::string write_weights(Writer& writer, int index, const std::vector<Index>& d
   const bool channels = codes->scale.size() > 1;
   const std::vector<Index> entries =
       channels ? std::vector<Index>{static_cast<Index>(codes->scale.size())} : std::vector<Index>{};
-  std::string zeros(codes->scale.size(), '\0');
-  for (std::size_t i = 0; i < codes->zero_point.size(); ++i)
-    zeros[i] = static_cast<char>(codes->zero_point[i]);
-  auto& decoded = writer.node("DequantizeLinear", name,
-                              {writer.bytes(name + ".codes", dims, raw, negative),
-                               writer.reals(name + ".scale", entries, codes->scale.data()),
-                               writer.bytes(name + ".zero", entries, zeros, negative)},
-                              name);
+  std::vector<std::string> inputs{writer.bytes(name + ".codes", dims, raw, negative),
+                                  writer.reals(name + ".scale", entries, codes->scale.data())};
+  // No zero point says that the codes are symmetric.
+  if (!codes->zero_point.empty()) {
+    std::string zeros;
+    for (const auto zero : codes->zero_point) zeros.push_back(static_cast<char>(zero));
+    inputs.push_back(writer.bytes(name + ".zero", entries, zeros, negative));
+  }
+  auto& decoded = writer.node("DequantizeLinear", name, inputs, name);
   if (channels) Writer::set(decoded, "axis", std::int64_t{0});
   return name;
 }
