@@ -29,9 +29,8 @@ class GraphBackward::Point {
       p = step(k, a);
       const MatrixD& rounding = cases_.rounding[static_cast<std::size_t>(k)];
       if (rounding.size() > 0) p.array() -= a.array().sign() * rounding(at_, Eigen::all).array();
-      const MatrixD limits = ends(a, cases_.of(k));
       for (Index row = 0; row < p.rows(); ++row)
-        if (trace_.closed[static_cast<std::size_t>(row)] == k) p.row(row) = limits.row(row);
+        if (trace_.closed[static_cast<std::size_t>(row)] == k) end_row(a, cases_.of(k), row, p);
     }
     return std::move(outputs_);
   }
@@ -43,10 +42,14 @@ class GraphBackward::Point {
   }
 
   /// The end of the limits that lowers a.
+  void end_row(const MatrixD& a, const Interval& limits, Index row, MatrixD& p) const {
+    const Index n = at_[static_cast<std::size_t>(row)];
+    p.row(row) = (a.row(row).array() > 0).select(limits.lower.row(n).array(), limits.upper.row(n).array());
+  }
   MatrixD ends(const MatrixD& a, const Interval& limits) const {
-    return (a.array() > 0)
-        .select(limits.lower(at_, Eigen::all).array(), limits.upper(at_, Eigen::all).array())
-        .matrix();
+    MatrixD p(a.rows(), a.cols());
+    for (Index row = 0; row < p.rows(); ++row) end_row(a, limits, row, p);
+    return p;
   }
 
   MatrixD step(int k, const MatrixD& a) const {

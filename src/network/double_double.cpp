@@ -193,7 +193,7 @@ Interval enclosing(const DoubleDouble& values) {
       out.lower.data()[i] = -all_numbers;
       out.upper.data()[i] = all_numbers;
     } else if (low != 0 || radius != 0) {
-      const double more = (std::abs(low) + radius) * 0x1p-52 + std::abs(high) * 0x1p-52 + underflow;
+      const double more = (std::abs(low) + radius) * 0x1p-51 + std::abs(high) * 0x1p-52 + underflow;
       out.lower.data()[i] = high + (low - radius - more);
       out.upper.data()[i] = high + (low + radius + more);
     }
