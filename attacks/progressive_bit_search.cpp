@@ -1,4 +1,5 @@
 #include "codes.hpp"
+#include "k_weights/search.hpp"
 #include "pbs/search.hpp"
 #include "table.hpp"
 
@@ -35,7 +36,16 @@ void check_relations(const Params& params) {
   only("image", params.integer("image") != 0, "image");
   only("cap", params.real("cap") != 10, "untargeted");
   only("margin", params.real("margin") != 0, "image");
-  if (objective == "untargeted") {
+  if (objective == "each") {
+    const auto own = [&](const std::string& name, bool given) {
+      if (given) refuse(name, "every image has flips of its own", "leave " + name + " out");
+    };
+    own("batch", params.integer("batch") != 128);
+    own("labels", params.text("labels") != "given");
+    own("nonfinite", params.flag("nonfinite"));
+    own("stop-accuracy", params.real("stop-accuracy") != -1);
+  }
+  if (objective == "untargeted" || objective == "each") {
     only("target", params.integer("target") != 0, "class");
     only("keep", params.real("keep") != 1, "class");
     only("stop-success", params.real("stop-success") != 1, "class");
@@ -43,6 +53,37 @@ void check_relations(const Params& params) {
     refuse("nonfinite=true", "an image without prediction is of no class", "take objective=untargeted");
   }
 }
+
+ThreatSet flips_within(const Network& network, const std::vector<Encoded>& codes, std::int64_t flips,
+                       const LayerSet& layers) {
+  const Format& format = *codes.front().format;
+  return flips_set(network, "format=" + format.name + " bits=all flips", flips, layers,
+                   {codes, static_cast<std::uint32_t>((std::uint64_t{1} << format.bits) - 1)});
+}
+
+/// Flips of each image's own: the set that bounds of flips hold for, image by image.
+class OwnFlips : public Attack {
+ public:
+  explicit OwnFlips(const AttackContext& context) : network_(context.network), data_(context.data) {
+    check_relations(context.params);
+    std::vector<Encoded> own;
+    set_ = flips_within(network_, *stored_codes(context, own), static_cast<std::int64_t>(context.severity),
+                        context.layers);
+    options_.tries = context.params.integer("candidates");
+  }
+  Perturbation perturb(const Stream&) const override {
+    return {few::per_sample_graph(network_, data_, set_, options_)};
+  }
+  ThreatSet threat() const override { return set_; }
+  bool per_sample() const override { return true; }
+  bool deterministic() const override { return true; }
+
+ private:
+  const Network& network_;
+  const Dataset& data_;
+  ThreatSet set_;
+  few::Options options_;
+};
 
 /// Bits searched one by one. The images are those of the trial in every point of a campaign, so that fewer
 /// flips are a prefix of more.
@@ -96,11 +137,7 @@ class ProgressiveBitSearch : public FlipSearch {
     return with_faults(*codes_, flips_of(*codes_, bits));
   }
 
-  ThreatSet threat() const override {
-    const Format& format = *codes_->front().format;
-    return flips_set(network_, "format=" + format.name + " bits=all flips", options_.flips, layers_,
-                     {*codes_, static_cast<std::uint32_t>((std::uint64_t{1} << format.bits) - 1)});
-  }
+  ThreatSet threat() const override { return flips_within(network_, *codes_, options_.flips, layers_); }
 
   std::optional<CodeFaults> code_faults() const override { return CodeFaults{}; }
 
@@ -205,9 +242,11 @@ AttackEntry progressive_bit_search_entry() {
               {.name = "objective",
                .type = ParamType::choice,
                .initial = "untargeted",
-               .help = "untargeted: no image as labelled; class: images of class source to class target; "
-                       "image: one image to class target, the others kept",
-               .choices = {"untargeted", "class", "image"}},
+               .help =
+                   "untargeted: no image as labelled; class: images of class source to class target; "
+                   "image: one image to class target, the others kept; each: every image has flips of its "
+                   "own, for its lowest margin (comparable with bounds)",
+               .choices = {"untargeted", "class", "image", "each"}},
               {.name = "batch",
                .type = ParamType::integer,
                .initial = "128",
@@ -220,7 +259,9 @@ AttackEntry progressive_bit_search_entry() {
               {.name = "candidates",
                .type = ParamType::integer,
                .initial = "16",
-               .help = "bits of each layer, best by gradient first, that are tried in every iteration",
+               .help =
+                   "bits of each layer, best by gradient first, that are tried in every iteration (each: of "
+                   "all layers together)",
                .unit = "bits",
                .least = 1,
                .most = 1e9},
@@ -288,6 +329,7 @@ AttackEntry progressive_bit_search_entry() {
                .most = 1e6},
           },
       .make = [](const AttackContext& context) -> std::unique_ptr<Attack> {
+        if (context.params.text("objective") == "each") return std::make_unique<OwnFlips>(context);
         return std::make_unique<ProgressiveBitSearch>(context);
       },
   };

@@ -22,12 +22,48 @@ struct Candidate {
   float gain;  ///< first-order change of the margin
 };
 
+/// What one change can make of each weight of the chosen layers, one matrix a layer; empty elsewhere.
+struct Ends {
+  std::vector<Matrix> lowest, highest;
+
+  Ends(const Network& network, const ThreatSet& set)
+      : lowest(static_cast<std::size_t>(network.layers())), highest(lowest) {
+    for (const int layer : set.layers) {
+      const auto m = static_cast<std::size_t>(layer);
+      const Matrix& base = network.weights(layer).weight;
+      lowest[m] = highest[m] = base;
+      if (set.budget.flips != nullptr) {
+        flip(set.budget.flips->codes[m], set.budget.flips->mask, m);
+        continue;
+      }
+      const double reach = set.budget.each[m]->uniform;
+      lowest[m] = base.unaryExpr([reach](float w) { return moved(w, -reach, reach); });
+      highest[m] = base.unaryExpr([reach](float w) { return moved(w, reach, reach); });
+    }
+  }
+
+ private:
+  void flip(const Encoded& codes, std::uint32_t mask, std::size_t m) {
+    for (std::size_t i = 0; i < codes.codes.size(); ++i) {
+      float& low = lowest[m].data()[i];
+      float& high = highest[m].data()[i];
+      for (std::uint32_t bits = mask; bits != 0; bits &= bits - 1) {
+        const float after = codes.decode(i, codes.codes[i] ^ (bits & -bits));
+        if (!std::isfinite(after)) continue;
+        low = std::min(low, after);
+        high = std::max(high, after);
+      }
+    }
+  }
+};
+
 /// The search for one image in any network; reused from image to image.
 class Search {
  public:
-  Search(const Network& network, const ThreatSet& set, const Options& options)
+  Search(const Network& network, const ThreatSet& set, const Ends& ends, const Options& options)
       : network_(network),
         set_(set),
+        ends_(ends),
         options_(options),
         view_(network.view()),
         own_(view_.size()),
@@ -146,15 +182,14 @@ class Search {
     const auto most = static_cast<std::size_t>(options_.tries);
     for (const int layer : set_.layers) {
       const auto m = static_cast<std::size_t>(layer);
-      const double reach = set_.budget.each[m]->uniform;
       const Matrix& base = network_.weights(layer).weight;
       for (Index i = 0; i < base.size(); ++i) {
         const float gradient = gradients_[m].weight.data()[i];
-        const float gain = -std::fabs(gradient) * static_cast<float>(reach);
+        const float after = (gradient > 0 ? ends_.lowest : ends_.highest)[m].data()[i];
+        const float gain = gradient * (after - base.data()[i]);
         if (!(gain < 0)) continue;
         if (candidates_.size() == most && !(gain < candidates_.front().gain)) continue;
-        const Change change{static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(i),
-                            moved(base.data()[i], gradient > 0 ? -reach : reach, reach)};
+        const Change change{static_cast<std::uint32_t>(layer), static_cast<std::uint32_t>(i), after};
         if (std::any_of(chosen_.begin(), chosen_.end(), [&](const Change& one) {
               return one.layer == change.layer && one.index == change.index;
             }))
@@ -225,6 +260,7 @@ class Search {
 
   const Network& network_;
   const ThreatSet& set_;
+  const Ends& ends_;
   const Options& options_;
   WeightView view_;
   std::vector<Weights> own_;  ///< of the chosen layers
@@ -248,10 +284,11 @@ SampleDelta per_sample_graph(const Network& network, const Dataset& data, const 
                              const Options& options) {
   SampleDelta delta{set, std::vector<Matrix>(static_cast<std::size_t>(network.layers()))};
   delta.changes.resize(static_cast<std::size_t>(data.size()));
+  const Ends ends(network, set);
   // Isolated: a thread that waits here must not begin another trial and hold its buffers too.
   tbb::this_task_arena::isolate([&] {
     tbb::parallel_for(tbb::blocked_range<Index>(0, data.size(), 16), [&](const auto& rows) {
-      Search search(network, set, options);
+      Search search(network, set, ends, options);
       for (Index n = rows.begin(); n < rows.end(); ++n) {
         const auto row = static_cast<std::size_t>(n);
         delta.changes[row] = search.run(data.images.row(n), data.labels[row]);

@@ -26,8 +26,8 @@ struct Options {
 SampleDelta per_sample(const Network& network, const Dataset& data, const ThreatSet& set,
                        const Options& options);
 
-/// The same for any network: candidates are ranked by the gradient of the margin alone, the best `tries` of
-/// all chosen layers are evaluated.
+/// The same for any network, and for sets of flips as well: candidates are ranked by the gradient of the
+/// margin alone, the best `tries` of all chosen layers are evaluated. A code is flipped in one bit at most.
 SampleDelta per_sample_graph(const Network& network, const Dataset& data, const ThreatSet& set,
                              const Options& options);
 

@@ -7,6 +7,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/moves_reach.hpp>
 #include <temblor/bounds/nominal.hpp>
 #include <temblor/network/affine_interval.hpp>
 
@@ -47,6 +48,7 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
   nominal_ = nominal_outputs(network, images_, nodes);
   moved_.resize(nodes);
   reach_.resize(nodes);
+  moves_reach_.resize(nodes);
   rounding_.resize(nodes);
   touched_.assign(nodes, false);
   std::vector<const Interval*> moved_in;
@@ -89,19 +91,19 @@ Enclosures::Enclosures(const BoxProblem& problem, Index first, Index count, int 
     }
     if (!moving) continue;
     const MatrixD size = magnitude(*moved_in.front());
-    const VectorD ball = ball_reach(problem.moves, node.weights, size);
+    MatrixD& most = moves_reach_[k];
+    most = ball_reach(network, problem.moves, static_cast<int>(k), size);
     if (!inputs_touched) {
       if (reach.size() == 0) reach = MatrixD::Zero(size.rows(), node.shape.size());
-      reach.colwise() += ball;
+      reach += most;
       reach *= 1.0 + 0x1p-51;
     }
-    MatrixD most = ball.replicate(1, node.shape.size());
-    if (const Allowance allowance = problem.moves.allowance(node.weights)) {
-      most += budget_reach(problem.moves.budget.count, allowance, node.shape.size(), size);
+    if (problem.moves.allowance(node.weights)) {
+      most += budget_reach(network, problem.moves, static_cast<int>(k), size);
     }
-    most += (magnitude(moved_[k]) + most) * 0x1p-51;
-    moved_[k].lower -= most;
-    moved_[k].upper += most;
+    const MatrixD by = most + (magnitude(moved_[k]) + most) * 0x1p-51;
+    moved_[k].lower -= by;
+    moved_[k].upper += by;
   }
 }
 
@@ -229,12 +231,6 @@ std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, 
     rows[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(first + n)])].push_back(n);
   }
   return rows;
-}
-
-VectorD ball_reach(const Moves& moves, int layer, const MatrixD& magnitude) {
-  const double radius = moves.l2_of(layer) + moves.row_of(layer);
-  if (radius == 0) return VectorD::Zero(magnitude.rows());
-  return size_of(magnitude, moves.biases) * (radius * (1 + 0x1p-50));
 }
 
 std::string refuses_box(const Network& network, const ThreatSet& set) {

@@ -29,6 +29,13 @@ std::optional<Radius> beyond(const std::optional<Radius>& box, const std::option
   return rest;
 }
 
+/// Whether every output reads inputs of its own channel alone, channels one after the other in both.
+bool keeps_channels(const Layer& layer) {
+  const auto kind = layer.kind();
+  return layer.elementwise() || kind == "flatten" || kind == "max-pool" || kind == "average-pool" ||
+         kind == "global-average-pool";
+}
+
 }  // namespace
 
 GraphBackward::GraphBackward(const BoxProblem& problem)
@@ -53,15 +60,15 @@ GraphBackward::GraphBackward(const BoxProblem& problem)
     if (own.weights < 0) continue;
     const auto m = static_cast<std::size_t>(own.weights);
     const Weights& weights = network_.weights(own.weights);
-    if (SharedKernel::covers(*own.layer)) {
+    if (shares_kernel(*own.layer)) {
       const auto* shared = problem.shared == nullptr ? nullptr : &(*problem.shared)[m];
       const auto& box = shared == nullptr ? radius_[m] : *shared;
-      kernels_[i].emplace(own, input_shape(k), weights, box ? &*box : nullptr);
+      kernels_[i].emplace(own, input_shape(k), weights, box ? &*box : nullptr, moves_);
       if (shared != nullptr) alone_[i] = beyond(radius_[m], *shared, weights);
       terms = std::max(terms, kernels_[i]->terms());
-    } else {
-      terms = std::max(terms, weights.weight.rows() + weights.weight.cols());
+      continue;
     }
+    terms = std::max(terms, weights.weight.rows() + weights.weight.cols());
     if (moves_.l2_of(own.weights) > 0 || moves_.row_of(own.weights) > 0) {
       balls_[i].push_back(std::make_shared<NormAdversary>(weights.weight.rows(), moves_.l2_of(own.weights),
                                                           moves_.row_of(own.weights), moves_.biases));
@@ -100,6 +107,8 @@ GraphCases GraphBackward::cases(const Enclosures& enclosures) const {
   cases.reach.resize(nodes);
   cases.rounding.resize(nodes);
   cases.bands.resize(nodes);
+  cases.planes.assign(nodes, -1);
+  cases.still.resize(nodes);
   for (int k = 0; k < static_cast<int>(nodes); ++k) {
     if (!enclosures.touched(k)) continue;
     const auto i = static_cast<std::size_t>(k);
@@ -110,9 +119,14 @@ GraphCases GraphBackward::cases(const Enclosures& enclosures) const {
       own.layer->reach(magnitude(cases.of(own.inputs.front())), network_.weights(own.weights), *alone_[i],
                        cases.rounding[i]);
     }
+    const MatrixD& moved = enclosures.moves_reach(k);
+    // Every position rounds its products with a changed weight for itself.
+    if (alone_[i] && moved.size() > 0)
+      cases.rounding[i] += gamma32(network_.weights(own.weights).weight.cols() + 4) * moved;
     measure(k, cases);
     draw(k, cases);
   }
+  for (int k = 0; k < static_cast<int>(nodes); ++k) find_plane(k, cases);
   return cases;
 }
 
@@ -146,6 +160,34 @@ void GraphBackward::measure(int k, GraphCases& cases) const {
     cases.size[i] += 2 * reach;
     if (!kernels_[i] && !inputs_touched(k, *cases.enclosures)) cases.reach[i] = std::move(reach);
   }
+  const MatrixD& moved = cases.enclosures->moves_reach(k);
+  if (kernels_[i] && moved.size() > 0) cases.size[i] += 2 * moved;
+}
+
+void GraphBackward::find_plane(int k, GraphCases& cases) const {
+  if (moves_.budget.zero()) return;
+  const auto i = static_cast<std::size_t>(k);
+  const auto& own = node(k);
+  const int input = own.inputs.front();
+  Interval& still = cases.still[i];
+  if (own.weights >= 0) {
+    const bool ball = moves_.l2_of(own.weights) > 0 || moves_.row_of(own.weights) > 0;
+    if (ball || !moves_.allowance(own.weights)) return;
+    cases.planes[i] = k;
+    const Interval* in = &cases.of(input);
+    own.layer->interval({&in, 1}, &network_.weights(own.weights), box_of(k), still);
+  } else {
+    if (own.inputs.size() != 1 || input < 0 || !keeps_channels(*own.layer)) return;
+    cases.planes[i] = cases.planes[static_cast<std::size_t>(input)];
+    if (cases.planes[i] < 0) return;
+    const Interval* in = &cases.still[static_cast<std::size_t>(input)];
+    own.layer->interval({&in, 1}, nullptr, nullptr, still);
+  }
+  const MatrixD& rounding = cases.enclosures->rounding(k);
+  if (rounding.size() == 0) return;
+  const MatrixD by = rounding + magnitude(still) * 0x1p-52;
+  still.lower -= by;
+  still.upper += by;
 }
 
 void GraphBackward::draw(int k, GraphCases& cases) const {

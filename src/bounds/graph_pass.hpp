@@ -44,7 +44,10 @@ class GraphBackward::Pass {
         best_(VectorD::Constant(rows(), -std::numeric_limits<double>::infinity())),
         result_(best_) {
     for (Index row = 0; row < rows(); ++row) row_.push_back(row);
-    if (!graph.moves_.budget.zero()) losses_.resize(at_.size(), Largest(graph.moves_.budget.count));
+    if (graph.moves_.budget.zero()) return;
+    losses_.resize(at_.size(), Largest(graph.moves_.budget.count));
+    spent_ = losses_;
+    gaps_.resize(graph.network_.nodes().size());
   }
 
   VectorD run(int from, MatrixD coefficients) {
@@ -125,7 +128,10 @@ class GraphBackward::Pass {
   void note(const VectorD& value, const VectorD& size, int node) {
     for (Index row = 0; row < rows(); ++row) {
       double low = value(row) - graph_.gamma_ * (size(row) + std::abs(value(row))) - underflow;
-      if (!losses_.empty()) low -= losses_[static_cast<std::size_t>(row)].sum() * (1 + graph_.gamma_);
+      if (!losses_.empty()) {
+        const auto i = static_cast<std::size_t>(row);
+        low -= (losses_[i].sum() + spent_[i].sum()) * (1 + graph_.gamma_);
+      }
       if (!(low > best_(row))) continue;
       best_(row) = low;
       if (trace_ != nullptr) trace_->closed[static_cast<std::size_t>(row)] = node;
@@ -150,7 +156,11 @@ class GraphBackward::Pass {
     };
     select(at_);
     select(row_);
-    if (!losses_.empty()) select(losses_);
+    if (losses_.empty()) return;
+    select(losses_);
+    select(spent_);
+    for (MatrixD& gaps : gaps_)
+      if (gaps.size() > 0) keep(gaps);
   }
 
   /// Where one node before k is all that is left.
@@ -177,6 +187,7 @@ class GraphBackward::Pass {
     const auto& node = graph_.node(k);
     size_ += sizes(a, of(cases_.size, k));
     if (of(cases_.rounding, k).size() > 0) take(a, of(cases_.rounding, k));
+    give_back(k);
     const auto index = static_cast<std::size_t>(k);
     if (has_band(*node.layer)) {
       relax(a, k, node.inputs.front());
@@ -186,7 +197,8 @@ class GraphBackward::Pass {
       end(k, a);
     } else if (graph_.kernels_[index]) {
       Forms next = forms(opened(node.inputs.front()));
-      graph_.kernels_[index]->take(a, cases_.of(node.inputs.front()), next);
+      graph_.kernels_[index]->take(a, cases_.of(node.inputs.front()), graph_.moves_.allowance(node.weights),
+                                   next, losses_);
       collect(next, node.inputs.front());
     } else if (node.layer->kind() == "dense") {
       dense(k, a);
@@ -208,12 +220,70 @@ class GraphBackward::Pass {
       constant_(row) += offset.sum();
       size_(row) += offset.abs().sum();
       const auto line = up * band.below.row(n).array() + down * band.above.row(n).array();
+      if (!gaps_.empty()) add_gaps(k, row, a, line, offset);
       if (shared.cell.empty()) {
         to.row(row).array() += line;
         continue;
       }
       const Index* cells = shared.cell.data() + image(row) * a.cols();
       for (Index i = 0; i < a.cols(); ++i) to(row, cells[i]) += line(i);
+    }
+  }
+
+  /// By how much the lines of node k at least stay below the values of channels on which nothing of the
+  /// budget is spent: never less than 0, as they enclose.
+  template <class Lines, class Offsets>
+  void add_gaps(int k, Index row, const MatrixD& a, const Lines& line, const Offsets& offset) {
+    const auto index = static_cast<std::size_t>(k);
+    const int from = cases_.planes[index];
+    if (from < 0) return;
+    const Index n = image(row);
+    const auto input = static_cast<std::size_t>(graph_.node(k).inputs.front());
+    const auto& [low, high] = cases_.still[index];
+    const auto& [low_in, high_in] = cases_.still[input];
+    const auto& cells = cases_.bands[index].cell;
+    const MatrixD& rounding = cases_.enclosures->rounding(k);
+    const Index channels = graph_.network_.weights(graph_.node(from).weights).weight.rows();
+    const auto kinks = kinks_of(*graph_.node(k).layer);
+    MatrixD& gaps = gaps_[static_cast<std::size_t>(from)];
+    if (gaps.size() == 0) gaps = MatrixD::Zero(rows(), channels);
+    const Index plane = a.cols() / channels;
+    for (Index i = 0; i < a.cols(); ++i) {
+      const double own = a(row, i);
+      if (own == 0) continue;
+      const double slope = line(i);
+      double gap = 0;
+      if (cells.empty()) {
+        // Linear between its kinks, which it maps to themselves.
+        const double error = rounding.size() == 0 ? 0 : rounding(n, i);
+        const double l = low_in(n, i);
+        const double u = high_in(n, i);
+        gap = std::min(own * (low(n, i) + error) - slope * l, own * (high(n, i) - error) - slope * u);
+        for (const double kink : kinks)
+          if (l < kink && kink < u) gap = std::min(gap, (own - slope) * kink);
+        gap -= std::abs(own) * error;
+      } else {
+        const Index cell = cells[static_cast<std::size_t>(n * a.cols() + i)];
+        gap = own * (own > 0 ? low(n, i) : high(n, i)) -
+              slope * (slope > 0 ? high_in(n, cell) : low_in(n, cell));
+      }
+      gap -= offset(i);
+      if (gap > 0) gaps(row, i / plane) += gap;
+    }
+  }
+
+  /// Each change of the budget reaches one channel of one layer: all but the k largest gaps are not lost.
+  void give_back(int k) {
+    if (gaps_.empty() || of(gaps_, k).size() == 0) return;
+    const MatrixD& gaps = of(gaps_, k);
+    for (Index row = 0; row < rows(); ++row) {
+      for (Index c = 0; c < gaps.cols(); ++c) {
+        const double gap = gaps(row, c);
+        if (gap == 0) continue;
+        constant_(row) += gap;
+        size_(row) += gap;
+        spent_[static_cast<std::size_t>(row)].add(gap);
+      }
     }
   }
 
@@ -231,9 +301,11 @@ class GraphBackward::Pass {
     const Interval& inputs = cases_.enclosures->nominal(input);
     settle(a, cases_.enclosures->nominal(k));
     if (graph_.kernels_[index]) {
-      const VectorD loss = graph_.kernels_[index]->loss_at(a, inputs, at_);
+      const VectorD loss =
+          graph_.kernels_[index]->loss_at(a, inputs, at_, graph_.moves_.allowance(node.weights), losses_);
       constant_ -= loss;
       size_ += loss;
+      return;
     }
     if (of(cases_.reach, k).size() > 0) take(a, of(cases_.reach, k));
     if (!graph_.moves_.touch(node.weights)) return;
@@ -318,6 +390,8 @@ class GraphBackward::Pass {
   VectorD result_;          ///< of all rows
   std::vector<Index> row_;  ///< of the result: those that are still on their way
   std::vector<Largest> losses_;
+  std::vector<Largest> spent_;  ///< the gaps of lines that the budget does not close
+  std::vector<MatrixD> gaps_;   ///< by node of a layer that a budget reaches: [rows x channels], or empty
 };
 
 }  // namespace temblor

@@ -40,12 +40,21 @@ Extent before(const Layer& layer, const Extent& after, const Shape& input) {
 
 }  // namespace
 
+// On known inputs the enclosures are exact, but for flips, whose signs they forget.
+bool GraphBackward::may_tighten(int k, const GraphCases& cases) const {
+  if (!cases.enclosures->touched(k)) return false;
+  const int layer = node(k).weights;
+  const bool flips = layer >= 0 && moves_.allowance(layer).flips != nullptr;
+  return flips || inputs_touched(k, *cases.enclosures);
+}
+
 void GraphBackward::tighten(GraphCases& cases, double work) const {
   std::vector<double> left(static_cast<std::size_t>(cases.enclosures->nominal(0).lower.rows()), work);
   for (int k = 0; k < static_cast<int>(network_.nodes().size()); ++k) {
-    if (!cases.enclosures->touched(k) || !inputs_touched(k, *cases.enclosures)) continue;
+    if (!may_tighten(k, cases)) continue;
     refresh(k, cases);
     measure(k, cases);
+    find_plane(k, cases);
     if (!kinks_[static_cast<std::size_t>(k)].empty()) tighten_units(k, left, cases);
     draw(k, cases);
   }
@@ -54,14 +63,13 @@ void GraphBackward::tighten(GraphCases& cases, double work) const {
 // What tighter limits of its inputs make of a node's.
 void GraphBackward::refresh(int k, GraphCases& cases) const {
   const auto& own = node(k);
-  if (own.weights >= 0 && moves_.touch(own.weights)) return;
   std::vector<const Interval*> in;
   for (const int input : own.inputs) in.push_back(&cases.of(input));
   Interval out;
   own.layer->interval(in, own.weights < 0 ? nullptr : &network_.weights(own.weights), box_of(k), out);
-  const MatrixD& rounding = cases.enclosures->rounding(k);
-  if (rounding.size() > 0) {
-    const MatrixD by = rounding + magnitude(out) * 0x1p-52;
+  for (const MatrixD* most : {&cases.enclosures->rounding(k), &cases.enclosures->moves_reach(k)}) {
+    if (most->size() == 0) continue;
+    const MatrixD by = *most + (magnitude(out) + *most) * 0x1p-51;
     out.lower -= by;
     out.upper += by;
   }
@@ -160,9 +168,10 @@ void GraphBackward::tighten_with_slopes(GraphCases& cases, double work, const Sl
   const double passes = 2 * search.steps;
   for (int k = 0; k < static_cast<int>(network_.nodes().size()); ++k) {
     const auto index = static_cast<std::size_t>(k);
-    if (!cases.enclosures->touched(k) || !inputs_touched(k, *cases.enclosures)) continue;
+    if (!may_tighten(k, cases)) continue;
     refresh(k, cases);
     measure(k, cases);
+    find_plane(k, cases);
     if (!kinks_[index].empty()) {
       double row = 0;
       for (const double cost : costs(k)) row += cost;
@@ -220,9 +229,10 @@ std::vector<double> GraphBackward::costs(int k) const {
       cost = 2 * static_cast<double>(own.shape.size());
       continue;
     }
-    // A box around a kernel takes two more products: the limits of what meets each entry.
-    const bool kernel = SharedKernel::covers(*own.layer);
-    const double products = kernel && box_of(j) != nullptr ? 3 : 1;
+    // What moves a kernel takes two more products: the limits of what meets each entry.
+    const bool kernel = shares_kernel(*own.layer);
+    const bool moves = box_of(j) != nullptr || moves_.touch(own.weights);
+    const double products = kernel && moves ? 3 : 1;
     const double places = kernel ? static_cast<double>((*extent)[0] * (*extent)[1]) : 1;
     cost = products * places * static_cast<double>(network_.weights(own.weights).weight.size());
   }

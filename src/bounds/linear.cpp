@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <limits>
 
-#include <temblor/bounds/backward.hpp>
 #include <temblor/bounds/interval.hpp>
 #include <temblor/bounds/linear.hpp>
 
@@ -9,8 +9,6 @@ namespace {
 
 /// Rows of margins carried backward at once.
 constexpr Index row_chunk = 2048;
-
-enum class Hidden { interval, backward };
 
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden hidden, Index first,
                      Index count) {
@@ -39,24 +37,34 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Hidden
 
 BoundValues of_chain(const BoundContext& context, Hidden hidden, const EntryBox* entry) {
   const auto make = [hidden](const BoxProblem& problem) -> BlockBound {
-    return [hidden, backward = std::make_shared<const Backward>(problem)](const BoxProblem& own, Index first,
-                                                                          Index count) {
-      return linear_drops(own, *backward, hidden, first, count);
+    return [hidden, passes = std::make_shared<const ChainPasses>(problem)](const BoxProblem& own, Index first,
+                                                                           Index count) {
+      return passes->drops(own, hidden, first, count);
     };
   };
-  return box_bound(context, BoundMaker(make), entry);
+  return box_bound(context, layer_by_layer(make), entry);
 }
 
 BoundValues with_hidden(const BoundContext& context, Hidden hidden) {
   if (dense_chain(context.network)) return of_chain(context, hidden, nullptr);
   std::optional<double> work;
   if (hidden == Hidden::backward) work = context.params.real("work");
-  return box_bound(context, BoundMaker([work](const BoxProblem& problem) -> BlockBound {
+  return box_bound(context, layer_by_layer([work](const BoxProblem& problem) -> BlockBound {
                      return [work, backward = std::make_shared<const GraphBackward>(problem)](
                                 const BoxProblem& own, Index first, Index count) {
                        return GraphDrops(own, *backward, work, first, count).value;
                      };
                    }));
+}
+
+/// The budget of one layer alone.
+Moves only(const Moves& moves, int layer) {
+  Moves one = moves;
+  for (std::size_t m = 0; m < one.flips.size(); ++m)
+    if (static_cast<int>(m) != layer) one.flips[m] = {};
+  for (std::size_t m = 0; m < one.budget.each.size(); ++m)
+    if (static_cast<int>(m) != layer) one.budget.each[m].reset();
+  return one;
 }
 
 }  // namespace
@@ -88,6 +96,41 @@ MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index 
 
 BoundValues linear_chain_bound(const BoundContext& context, const EntryBox* entry) {
   return of_chain(context, Hidden::backward, entry);
+}
+
+ChainPasses::ChainPasses(const BoxProblem& problem) : backward_(problem) {
+  if (!problem.moves.budget.zero()) graph_.emplace(problem);
+}
+
+MatrixD ChainPasses::drops(const BoxProblem& problem, Hidden hidden, Index first, Index count) const {
+  MatrixD value = linear_drops(problem, backward_, hidden, first, count);
+  if (!graph_) return value;
+  std::optional<double> work;
+  if (hidden == Hidden::backward) work = std::numeric_limits<double>::infinity();
+  return value.cwiseMin(GraphDrops(problem, *graph_, work, first, count).value);
+}
+
+BoundMaker layer_by_layer(BoundMaker make) {
+  return [make = std::move(make)](const BoxProblem& problem) -> BlockBound {
+    std::vector<int> layers;
+    for (int layer = 0; layer < problem.network.layers(); ++layer)
+      if (problem.moves.allowance(layer)) layers.push_back(layer);
+    if (problem.moves.budget.count != 1 || layers.size() < 2) return make(problem);
+    using Part = std::pair<std::shared_ptr<const BoxProblem>, BlockBound>;
+    std::vector<Part> parts;
+    for (const int layer : layers) {
+      auto own = std::make_shared<const BoxProblem>(
+          BoxProblem{problem.network, problem.data, problem.radius, problem.float32, problem.rise,
+                     only(problem.moves, layer), problem.shared, problem.entry});
+      parts.emplace_back(own, make(*own));
+    }
+    return [parts](const BoxProblem&, Index first, Index count) {
+      MatrixD value = parts.front().second(*parts.front().first, first, count);
+      for (std::size_t i = 1; i < parts.size(); ++i)
+        value = value.cwiseMax(parts[i].second(*parts[i].first, first, count));
+      return value;
+    };
+  };
 }
 
 BoundValues linear_fast_bound(const BoundContext& context) {

@@ -5,9 +5,10 @@
 namespace temblor {
 namespace {
 
-MatrixD alpha_drops(const BoxProblem& problem, const Backward& backward, const SlopeSearch& search,
+MatrixD alpha_drops(const BoxProblem& problem, const ChainPasses& passes, const SlopeSearch& search,
                     Index first, Index count) {
-  MatrixD value = linear_drops(problem, backward, first, count);
+  MatrixD value = passes.drops(problem, Hidden::backward, first, count);
+  const Backward& backward = passes.backward();
   // Without lines there are no slopes.
   if (backward.hidden() < 2) return value;
 
@@ -47,17 +48,17 @@ BoundValues linear_alpha_bound(const BoundContext& context) {
   const SlopeSearch search{static_cast<int>(context.params.integer("steps"))};
   if (!dense_chain(context.network)) {
     const double work = context.params.real("work");
-    return box_bound(context, BoundMaker([search, work](const BoxProblem& problem) -> BlockBound {
+    return box_bound(context, layer_by_layer([search, work](const BoxProblem& problem) -> BlockBound {
                        return [search, work, backward = std::make_shared<const GraphBackward>(problem)](
                                   const BoxProblem& own, Index first, Index count) {
                          return alpha_graph_drops(own, *backward, search, work, first, count);
                        };
                      }));
   }
-  return box_bound(context, BoundMaker([search](const BoxProblem& problem) -> BlockBound {
-                     return [search, backward = std::make_shared<const Backward>(problem)](
+  return box_bound(context, layer_by_layer([search](const BoxProblem& problem) -> BlockBound {
+                     return [search, passes = std::make_shared<const ChainPasses>(problem)](
                                 const BoxProblem& own, Index first, Index count) {
-                       return alpha_drops(own, *backward, search, first, count);
+                       return alpha_drops(own, *passes, search, first, count);
                      };
                    }));
 }

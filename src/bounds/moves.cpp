@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <temblor/bounds/moves.hpp>
+#include <temblor/bounds/taps.hpp>
 #include <temblor/network/affine_interval.hpp>
 
 namespace temblor {
@@ -114,7 +115,11 @@ bool Largest::add(double x) {
 void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Allowance& allowance,
                            const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order, bool signs) {
   if (allowance.each != nullptr) {
-    add_radius(a.cwiseAbs(), *allowance.each, z, order);
+    const VectorD size = a.cwiseAbs();
+    for (const Index i : descending(size)) {
+      if (size(i) == 0) break;
+      add_radius(size(i), i, *allowance.each, z, order);
+    }
     return;
   }
   const FlipReach& flips = *allowance.flips;
@@ -126,37 +131,75 @@ void Largest::add_products(const Eigen::Ref<const VectorD>& a, const Allowance& 
   add_flips((-a).cwiseMax(0.0), flips.up, flips.largest_up, z, order);
 }
 
-void Largest::add_radius(const VectorD& size, const Radius& each, const Eigen::Ref<const VectorD>& z,
+void Largest::add_output(Index i, const Allowance& allowance, const Eigen::Ref<const VectorD>& z,
                          const std::vector<Index>& order) {
-  for (const Index i : descending(size)) {
-    if (size(i) == 0) break;
-    const double bias = each.bias.size() > 0 ? each.bias(i) : each.bias_uniform;
-    if (bias > 0) add(size(i) * bias);
-    const double row = each.weight.size() > 0 ? each.weight.row(i).maxCoeff() : each.uniform;
-    for (const Index j : order) {
-      if (z(j) == 0) break;
-      const double own = each.weight.size() > 0 ? each.weight(i, j) : each.uniform;
-      if (own > 0) add(size(i) * own * z(j));
-      // Nothing further in this row is larger.
-      if (heap_.size() == k_ && k_ > 0 && size(i) * row * z(j) <= heap_.front()) break;
-    }
+  if (allowance.each != nullptr) {
+    add_radius(1, i, *allowance.each, z, order);
+  } else {
+    add_flips(1, i, allowance.flips->either, allowance.flips->largest_either(i), z, order);
   }
 }
 
-// The flips of one weight come largest first: where one is not among the k largest, neither are the next.
+void Largest::add_radius(double size, Index i, const Radius& each, const Eigen::Ref<const VectorD>& z,
+                         const std::vector<Index>& order) {
+  const double bias = each.bias.size() > 0 ? each.bias(i) : each.bias_uniform;
+  if (bias > 0) add(size * bias);
+  const double row = each.weight.size() > 0 ? each.weight.row(i).maxCoeff() : each.uniform;
+  for (const Index j : order) {
+    if (z(j) == 0) break;
+    const double own = each.weight.size() > 0 ? each.weight(i, j) : each.uniform;
+    if (own > 0) add(size * own * z(j));
+    // Nothing further in this row is larger.
+    if (full(size * row * z(j))) break;
+  }
+}
+
 void Largest::add_flips(const VectorD& size, const std::vector<MatrixD>& levels, const VectorD& largest,
                         const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order) {
   const VectorD most = size.cwiseProduct(largest);
   for (const Index i : descending(most)) {
     if (most(i) == 0) break;
-    for (const Index j : order) {
-      if (z(j) == 0) break;
-      if (heap_.size() == k_ && most(i) * z(j) <= heap_.front()) break;
-      for (const auto& level : levels) {
-        const double loss = size(i) * level(i, j) * z(j);
-        if (!(loss > 0) || !add(loss)) break;
-      }
+    add_flips(size(i), i, levels, largest(i), z, order);
+  }
+}
+
+// The flips of one weight come largest first: where one is not among the k largest, neither are the next.
+void Largest::add_flips(double size, Index i, const std::vector<MatrixD>& levels, double largest,
+                        const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order) {
+  for (const Index j : order) {
+    if (z(j) == 0 || full(size * largest * z(j))) break;
+    for (const auto& level : levels) {
+      const double loss = size * level(i, j) * z(j);
+      if (!(loss > 0) || !add(loss)) break;
     }
+  }
+}
+
+void Largest::add_shared(const Interval& g, const VectorD& sums, const Allowance& allowance) {
+  if (allowance.each != nullptr) {
+    const Radius& each = *allowance.each;
+    for (Index i = 0; i < g.lower.size(); ++i) {
+      const double own = each.weight.size() > 0 ? each.weight.data()[i] : each.uniform;
+      const double loss = own * std::max(-g.lower.data()[i], g.upper.data()[i]);
+      if (loss != 0 && !full(loss)) add(loss);
+    }
+    for (Index c = 0; c < sums.size(); ++c) {
+      const double loss = (each.bias.size() > 0 ? each.bias(c) : each.bias_uniform) * std::abs(sums(c));
+      if (loss != 0) add(loss);
+    }
+    return;
+  }
+  const auto side = [&](const std::vector<MatrixD>& levels, Index i, double size) {
+    if (size <= 0) return;
+    for (const auto& level : levels) {
+      const double loss = level.data()[i] * size;
+      if (loss == 0 || full(loss)) return;
+      add(loss);
+    }
+  };
+  for (Index i = 0; i < g.lower.size(); ++i) {
+    side(allowance.flips->up, i, -g.lower.data()[i]);
+    side(allowance.flips->down, i, g.upper.data()[i]);
   }
 }
 
@@ -171,26 +214,6 @@ std::vector<Index> descending(const Eigen::Ref<const VectorD>& values) {
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return values(a) > values(b); });
   return order;
-}
-
-MatrixD budget_reach(std::int64_t count, const Allowance& allowance, Index outputs,
-                     const MatrixD& magnitude) {
-  MatrixD reach(magnitude.rows(), outputs);
-  for (Index n = 0; n < magnitude.rows(); ++n) {
-    const VectorD z = magnitude.row(n).transpose();
-    const auto order = descending(z);
-    for (Index i = 0; i < outputs; ++i) {
-      if (allowance.uniform() && i > 0) {
-        reach(n, i) = reach(n, 0);
-        continue;
-      }
-      Largest largest(count);
-      const VectorD unit = VectorD::Unit(outputs, i);
-      largest.add_products(unit, allowance, z, order, false);
-      reach(n, i) = largest.sum();
-    }
-  }
-  return reach;
 }
 
 MatrixD balls_on_margins(const Moves& moves, int layer, Index label, const MatrixD& magnitude,
@@ -250,9 +273,9 @@ std::string refuses_moves(const Network& network, const ThreatSet& set) {
   if (set.frobenius == 0 && set.row == 0 && set.budget.zero()) return {};
   for (const int layer : set.layers) {
     const auto& node = network.nodes()[static_cast<std::size_t>(network.node_of(layer))];
-    if (node.layer->kind() == "dense") continue;
-    return "layer '" + node.name + "' (" + std::string(node.layer->kind()) +
-           ") is not dense: " + to_text(set.ball) + " balls are bounded on dense layers only";
+    if (node.layer->kind() == "dense" || shares_kernel(*node.layer)) continue;
+    return "layer '" + node.name + "' (" + std::string(node.layer->kind()) + "): " + to_text(set.ball) +
+           " balls are bounded on dense, conv2d and scale layers only";
   }
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <temblor/base/error.hpp>
 #include <temblor/bounds/enclosure.hpp>
+#include <temblor/bounds/moves_reach.hpp>
 #include <temblor/bounds/norm.hpp>
 #include <temblor/network/affine_interval.hpp>
 
@@ -268,7 +269,7 @@ class Walk {
     } else {
       const MatrixD size = size_of_node(input);
       moved = reach(k, size);
-      moved.colwise() += ball_reach(problem_.moves, node.weights, size);
+      moved += ball_reach(network_, problem_.moves, k, size);
     }
     MatrixD d = Form::of(moved);
     if (change(input).size() > 0) {

@@ -335,7 +335,28 @@ void check_activations(const Case& test, const ActivationFaults& faults) {
   }
 }
 
+/// For every image at most `severity` codes that differ in one bit each.
+void check_own_flips(const Case& test, const SampleDelta& samples) {
+  REQUIRE(std::ssize(samples.changes) == test.bench->data.size());
+  for (const SparseDelta& own : samples.changes) {
+    REQUIRE(static_cast<double>(own.changes.size()) <= test.severity);
+    for (const Change& change : own.changes) {
+      const auto& encoded = test.stored->codes.at(change.layer);
+      bool found = false;
+      for (int bit = 0; bit < encoded.format->bits; ++bit) {
+        const float after = encoded.decode(change.index, encoded.codes.at(change.index) ^ (1U << bit));
+        found = found || std::bit_cast<std::uint32_t>(after) == std::bit_cast<std::uint32_t>(change.after);
+      }
+      REQUIRE(found);
+    }
+  }
+}
+
 void check_faults(const Case& test, const Perturbation& perturbation) {
+  if (const auto* samples = std::get_if<SampleDelta>(&perturbation.delta)) {
+    check_own_flips(test, *samples);
+    return;
+  }
   if (const auto* activations = std::get_if<ActivationFaults>(&perturbation.delta)) {
     check_activations(test, *activations);
     return;

@@ -7,7 +7,6 @@
 #include <temblor/base/error.hpp>
 
 namespace temblor::testing {
-namespace {
 
 float toward(float from, double to, double radius) {
   auto moved = static_cast<float>(to);
@@ -15,6 +14,8 @@ float toward(float from, double to, double radius) {
     moved = std::nextafter(moved, from);
   return moved;
 }
+
+namespace {
 
 /// Logits in exact arithmetic.
 Interval enclosed_logits(const Network& network, const MatrixD& images) {
@@ -193,27 +194,32 @@ Network box_member(const Network& network, const ThreatSet& set, const std::vect
   return moved;
 }
 
+void note_drops(const Network& network, const Network& moved, const Dataset& data, const MatrixD& images,
+                MatrixD& reached) {
+  const Interval base = enclosed_logits(network, data.images.cast<double>());
+  const Interval logits = enclosed_logits(moved, images);
+  for (Index n = 0; n < data.size(); ++n) {
+    const Index y = data.labels[static_cast<std::size_t>(n)];
+    for (Index j = 0; j < network.classes(); ++j) {
+      if (j == y) continue;
+      const double drop = base.lower(n, y) - base.upper(n, j) - (logits.upper(n, y) - logits.lower(n, j));
+      reached(n, j) = std::max(reached(n, j), drop - 1e-15 * (1 + std::abs(drop)));
+    }
+  }
+}
+
 MatrixD reached_drops(const Network& network, const Dataset& data, const ThreatSet& set, int starts,
                       Stream& stream) {
   const Index classes = network.classes();
   MatrixD reached = MatrixD::Zero(data.size(), classes);
   const MatrixD images = data.images.cast<double>();
-  const Interval base = enclosed_logits(network, images);
   std::vector<Weights> zero;
   for (int m = 0; m < network.layers(); ++m) {
     const auto& own = network.weights(m);
     zero.push_back({Matrix::Zero(own.weight.rows(), own.weight.cols()), Vector::Zero(own.bias.size())});
   }
   const auto note = [&](const Network& moved, const MatrixD& at) {
-    const Interval logits = enclosed_logits(moved, at);
-    for (Index n = 0; n < data.size(); ++n) {
-      const Index y = data.labels[static_cast<std::size_t>(n)];
-      for (Index j = 0; j < classes; ++j) {
-        if (j == y) continue;
-        const double drop = base.lower(n, y) - base.upper(n, j) - (logits.upper(n, y) - logits.lower(n, j));
-        reached(n, j) = std::max(reached(n, j), drop - 1e-15 * (1 + std::abs(drop)));
-      }
-    }
+    note_drops(network, moved, data, at, reached);
   };
   for (int start = 0; start < starts; ++start) {
     MatrixD at = images;

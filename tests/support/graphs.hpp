@@ -41,6 +41,13 @@ Dataset graph_images(const Network& network, Index count, bool any_sign, Stream&
 /// A random choice of layers, never none.
 LayerSet some_layers(const Network& network, Stream& stream);
 
+/// The float32 number nearest to `to` that is within `radius` of `from`, on the same side.
+float toward(float from, double to, double radius);
+/// Raises `reached` [images x classes] to the drops of f^{yj} that `moved` has on `images` against the
+/// network on the data's, in exact arithmetic, rounded down.
+void note_drops(const Network& network, const Network& moved, const Dataset& data, const MatrixD& images,
+                MatrixD& reached);
+
 /// The network with every parameter of the boxes at w + position * R, rounded toward w where float32 has no
 /// such number: a member of the set. `positions` in [-1, 1], one matrix or vector a weighted layer; null: 0.
 Network box_member(const Network& network, const ThreatSet& set, const std::vector<Weights>& positions);

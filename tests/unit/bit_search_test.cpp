@@ -204,5 +204,8 @@ TEST_CASE("bit search: parameters that say nothing together are refused") {
   refused(1, {{"objective", "class"}, {"target", "4"}}, "there are 4 classes");
   refused(1, {{"objective", "class"}, {"source", "4"}}, "there are 4 classes");
   refused(1, {{"objective", "image"}, {"image", "40"}}, "there are 40 images");
+  refused(1, {{"objective", "each"}, {"batch", "64"}}, "every image has flips of its own");
+  refused(1, {{"objective", "each"}, {"nonfinite", "true"}}, "every image has flips of its own");
+  refused(1, {{"objective", "each"}, {"target", "1"}}, "objective=class");
   refused((80 + 32) * 8 + 1, {}, "the chosen layers hold 896 bits");
 }

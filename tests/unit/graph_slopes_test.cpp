@@ -156,12 +156,14 @@ TEST_CASE("the minimiser on a graph is the derivative by the slopes of free line
   }
 }
 
-TEST_CASE("l2 balls around dense layers are in the minimiser on a graph") {
+TEST_CASE("l2 balls around layers are in the minimiser on a graph") {
   int compared = 0;
   for (std::uint32_t t = 0; t < 40; ++t) {
     Stream stream(52, {t});
     const Network graph = small_graph("pool", stream);
-    const auto set = t % 2 == 0 ? l2_set(graph, 1, {2, 3}) : l2_row_set(graph, 1, {2, 3});
+    const LayerSet layers = t % 4 < 2 ? LayerSet{2, 3} : LayerSet{0, 1, 3};
+    const double radius = t % 4 < 2 ? 1 : 0.1;
+    const auto set = t % 2 == 0 ? l2_set(graph, radius, layers) : l2_row_set(graph, radius, layers);
     compared += check_slopes({graph, set, stream, moves_of(set, graph)}, stream);
   }
   CHECK(compared > 20);
@@ -219,9 +221,10 @@ TEST_CASE("seeking slopes never loses, and with one step changes nothing") {
   CHECK(gain > 0.01);
 }
 
-TEST_CASE("the worst outputs of a shared kernel are the derivative of what its box takes") {
+TEST_CASE("the worst outputs of a shared kernel are the derivative of what its box and balls take") {
   Stream stream(55, {});
-  for (const bool biases : {false, true}) {
+  for (int t = 0; t < 6; ++t) {
+    const bool biases = t % 2 == 1;
     GraphBuilder build({{2, 4, 4}}, stream);
     build.convolution(4, {{"kernel", {3, 2}}, {"padding", {1, 0, 1, 1}}, {"groups", {2}}});
     const auto& node = build.network().nodes().front();
@@ -229,7 +232,12 @@ TEST_CASE("the worst outputs of a shared kernel are the derivative of what its b
     Radius radius;
     radius.uniform = 0.1;
     if (biases) radius.bias_uniform = 0.05;
-    const SharedKernel kernel(node, {{2, 4, 4}}, weights, &radius);
+    Moves moves;
+    moves.biases = biases;
+    if (t / 2 == 1) moves.l2 = {0.3};
+    if (t / 2 == 2) moves.row = {0.2};
+    const SharedKernel kernel(node, {{2, 4, 4}}, weights, &radius, moves);
+    std::vector<Largest> none;
     MatrixD a(2, node.shape.size()), z(2, 32);
     Interval limits{MatrixD(2, 32), MatrixD(2, 32)};
     for (Index i = 0; i < a.size(); ++i) a.data()[i] = i % 4 == 0 ? 0 : stream.normal();
@@ -243,7 +251,7 @@ TEST_CASE("the worst outputs of a shared kernel are the derivative of what its b
       Forms next(2, 32);
       next.v.setZero();
       next.at = at;
-      kernel.take(on, limits, next);
+      kernel.take(on, limits, {}, next, none);
       return VectorD(next.constant + next.v.cwiseProduct(z).rowwise().sum());
     };
     MatrixD p;

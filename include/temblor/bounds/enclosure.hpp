@@ -56,6 +56,9 @@ class Enclosures {
   /// How far boxes and l2 balls (not the budget) move the outputs of a perturbed node whose inputs are not
   /// touched; empty elsewhere.
   const MatrixD& reach(int node) const { return reach_[static_cast<std::size_t>(node)]; }
+  /// How far balls and the budget move each output of a node from what its inputs make of it; empty where
+  /// neither acts. Part of moved().
+  const MatrixD& moves_reach(int node) const { return moves_reach_[static_cast<std::size_t>(node)]; }
   /// What float32 arithmetic may add to or take off the outputs of a layer without parameters, [images x
   /// units]; empty: nothing. Part of moved().
   const MatrixD& rounding(int node) const { return rounding_[static_cast<std::size_t>(node)]; }
@@ -71,6 +74,7 @@ class Enclosures {
   std::vector<Interval> nominal_;
   std::vector<Interval> moved_;
   std::vector<MatrixD> reach_;
+  std::vector<MatrixD> moves_reach_;
   std::vector<MatrixD> rounding_;
   std::vector<bool> touched_;
 };
@@ -104,10 +108,6 @@ using BoundMaker = std::function<BlockBound(const BoxProblem&)>;
 BoundValues box_bound(const BoundContext& context, const BoundMaker& make, const EntryBox* entry = nullptr);
 /// The rows [first, first + count) of the block with each label, in index order; one list a class.
 std::vector<std::vector<Index>> rows_by_label(const Dataset& data, Index first, Index count);
-/// Upper limits on how far the l2 balls move each output of a dense layer, one an image, for magnitudes
-/// abs(z)
-/// <= `magnitude` of its inputs.
-VectorD ball_reach(const Moves& moves, int layer, const MatrixD& magnitude);
 /// Why no bound of the real-valued kind applies to this set or network; "" when one does.
 std::string refuses_set(const Network& network, const ThreatSet& set);
 /// The same for bounds over boxes around the parameters alone: no balls, no budget, the image stays.

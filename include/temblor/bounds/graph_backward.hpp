@@ -66,6 +66,11 @@ struct GraphCases {
   std::vector<MatrixD> reach;     ///< what the box adds where a dense node's inputs are not touched
   std::vector<MatrixD> rounding;  ///< what each output may be off by on its own (float32); empty: nothing
   std::vector<Band> bands;
+  /// Of nodes that are channel by channel what a layer that a budget reaches makes of them: the node of that
+  /// layer; -1 for others. Then `still` are the outputs of channels on whose parameters nothing is spent
+  /// (theory, section 4, few planes).
+  std::vector<int> planes;
+  std::vector<Interval> still;
 
   const Interval& of(int node) const {
     if (node < 0 || !enclosures->touched(node)) return enclosures->moved(node);
@@ -83,8 +88,8 @@ struct Effort {
 /// The backward pass of theory, section 4, on any graph of affine layers, relu, leaky-relu, clip and
 /// max-pool: linear functions of a node's outputs go back to what no change of the set can touch, added up
 /// where a node has several readers. Wherever a single node is left between, its limits give a lower limit as
-/// well, and the best of them counts. Dense layers take every kind of threat set, shared kernels
-/// (SharedKernel) boxes. Const functions may run in parallel.
+/// well, and the best of them counts. Dense layers and shared kernels (SharedKernel) take every kind of
+/// threat set. Const functions may run in parallel.
 class GraphBackward {
  public:
   explicit GraphBackward(const BoxProblem& problem);
@@ -127,8 +132,10 @@ class GraphBackward {
   const Shape& input_shape(int k) const;
   const Radius* box_of(int k) const;
   bool inputs_touched(int k, const Enclosures& enclosures) const;
+  bool may_tighten(int k, const GraphCases& cases) const;
   void refresh(int k, GraphCases& cases) const;
   void measure(int k, GraphCases& cases) const;
+  void find_plane(int k, GraphCases& cases) const;
   void draw(int k, GraphCases& cases) const;
   struct Side;
   void tighten_units(int k, std::vector<double>& work, GraphCases& cases) const;

@@ -28,7 +28,7 @@ BoundValues linear_bound(const BoundContext& context);
 BoundValues linear_fast_bound(const BoundContext& context);
 /// `linear` of a chain of dense layers with ReLU, whose images `entry` may stand for.
 BoundValues linear_chain_bound(const BoundContext& context, const EntryBox* entry);
-/// `linear` of one block of images, [count x classes].
+/// `linear` of one block of images of a chain by Backward alone, [count x classes].
 MatrixD linear_drops(const BoxProblem& problem, const Backward& backward, Index first, Index count);
 
 /// `linear` of one block of images beyond dense chains, and what is known of them then. It must stay where it
@@ -51,6 +51,28 @@ struct GraphDrops {
 };
 /// Whether a network is a chain of dense layers with ReLU between them: Backward is for these.
 bool dense_chain(const Network& network);
+
+/// Which hidden limits a pass takes.
+enum class Hidden { interval, backward };
+
+/// What `linear` does on a chain of dense layers with ReLU. Where the set has a budget the pass for graphs
+/// runs too, as it knows that most units of the first layer that moves do not (theory, section 4, few
+/// planes); the smaller drops count.
+class ChainPasses {
+ public:
+  explicit ChainPasses(const BoxProblem& problem);
+  const Backward& backward() const { return backward_; }
+  /// [count x classes]
+  MatrixD drops(const BoxProblem& problem, Hidden hidden, Index first, Index count) const;
+
+ private:
+  Backward backward_;
+  std::optional<GraphBackward> graph_;
+};
+
+/// A budget of one change is spent in one layer: the largest of the drops that each layer alone allows. Other
+/// budgets as they are.
+BoundMaker layer_by_layer(BoundMaker make);
 
 /// linear with the lower slopes alpha of every row sought by projected ascent (slopes.hpp): hidden limits
 /// from the third hidden layer on, side by side, then the margins, pair by pair (alpha-CROWN: Xu, Zhang,

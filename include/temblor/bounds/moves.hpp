@@ -60,12 +60,22 @@ class Largest {
   /// a^T p count.
   void add_products(const Eigen::Ref<const VectorD>& a, const Allowance& allowance,
                     const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order, bool signs);
+  /// The same for a = e_i or -e_i, z magnitudes.
+  void add_output(Index i, const Allowance& allowance, const Eigen::Ref<const VectorD>& z,
+                  const std::vector<Index>& order);
+  /// The same for a kernel that positions share: its entry (c, k) takes D_ck |g_ck| off a^T p, g within
+  /// [lower, upper] [channels x depth], and a bias d_c |sums_c|. Flips count by what they lower.
+  void add_shared(const Interval& g, const VectorD& sums, const Allowance& allowance);
   /// At least the sum of the k largest.
   double sum() const;
 
  private:
-  void add_radius(const VectorD& size, const Radius& each, const Eigen::Ref<const VectorD>& z,
+  bool full(double x) const { return heap_.size() == k_ && (k_ == 0 || x <= heap_.front()); }
+  /// Changes of the parameters of one output, `size` each times that of its own.
+  void add_radius(double size, Index i, const Radius& each, const Eigen::Ref<const VectorD>& z,
                   const std::vector<Index>& order);
+  void add_flips(double size, Index i, const std::vector<MatrixD>& levels, double largest,
+                 const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order);
   void add_flips(const VectorD& size, const std::vector<MatrixD>& levels, const VectorD& largest,
                  const Eigen::Ref<const VectorD>& z, const std::vector<Index>& order);
 
@@ -75,10 +85,6 @@ class Largest {
 
 /// Positions of the values, the largest value first.
 std::vector<Index> descending(const Eigen::Ref<const VectorD>& values);
-
-/// Upper limits on what the budget alone can do to each output of a layer, [images x outputs], for magnitudes
-/// abs(z) <= `magnitude`.
-MatrixD budget_reach(std::int64_t count, const Allowance& allowance, Index outputs, const MatrixD& magnitude);
 
 /// Upper limits on what the last layer's l2 balls take off the margins f^{yj}, [images x classes], for
 /// magnitudes abs(z) <= `magnitude` of its inputs: sqrt(2) radius ||z||_2 for a Frobenius ball, 2 radius

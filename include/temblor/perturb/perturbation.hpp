@@ -54,8 +54,8 @@ struct SampleDelta {
   /// The images that are seen instead, [images x values], each value within set.input of the dataset's; empty
   /// when images stay.
   Matrix images{};
-  /// Or a few weights of each image's own set to other values, one SparseDelta an image: sets k-weights,
-  /// whose slack is empty in every layer.
+  /// Or a few weights of each image's own set to other values, one SparseDelta an image: sets k-weights and
+  /// sets of flips, whose slack is empty in every layer.
   std::vector<SparseDelta> changes{};
 
   /// What the network sees in place of `image` [1 x values], row `sample` of the dataset.
