@@ -112,11 +112,12 @@ VectorD GraphBackward::best_rows(int from, const MatrixD& coefficients, const st
   const auto climb = [&](double rate, int step) {
     const auto outputs = minimiser(from, trace, at, cases, bands);
     for (FreeSlopes& own : slopes) {
-      const auto i = static_cast<std::size_t>(own.node());
+      const int k = own.node();
+      const auto i = static_cast<std::size_t>(k);
       const MatrixD& a = trace.coefficients[i + 1];
       if (a.size() == 0) continue;
-      const int input = node(own.node()).inputs.front();
-      own.climb(a, outputs[static_cast<std::size_t>(input + 1)], rate, step, bands[i]);
+      const int input = node(k).inputs.front() + 1;
+      own.climb(a, outputs[static_cast<std::size_t>(input)], rate, step, bands[i]);
     }
   };
   return ascend(coefficients.rows(), search, value, climb);

@@ -230,7 +230,7 @@ void DoubleDoubleProduct::multiply(const DoubleDouble& in, DoubleDouble& out) co
   out.radius.noalias() = in.radius * size_.transpose();
   out.radius *= 1 + 2 * gamma64(inputs_ + 8);
   out.radius.rowwise() += constant_;
-  std::array<std::array<double, 2 * panel_width>, tile> sums;
+  std::array<std::array<double, 2 * panel_width>, tile> sums{};
   for (Index first = 0; first < outputs_; first += panel_width) {
     const Index width = std::min(panel_width, outputs_ - first);
     const double* weights = panels_.data() + first * inputs_;
