@@ -1,8 +1,6 @@
-#include "lanes.hpp"
-#include "wide_lanes.hpp"
+#include "conv_pass.hpp"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 
 #include <temblor/base/error.hpp>
@@ -11,161 +9,8 @@
 namespace temblor {
 namespace {
 
-constexpr std::size_t tile = 6;          // positions a tile of two vectors: 12 accumulators of 16 registers
-constexpr std::size_t narrow_tile = 10;  // of one vector
-
-struct Pass {
-  const float* image;           // padded
-  const std::int32_t* corners;  // of the positions
-  const std::int32_t* offsets;  // at the first tap of this pass
-  Index n;                      // taps of this pass
-  const float* weights;         // panel, at that tap
-  const float* bias;            // null when sums continue
-  float* sums;                  // [positions x panel_width]
-  Index step;                   // from one position of a row to the next, in the image
-};
-
-template <std::size_t P, std::size_t Vectors>
-inline void run_tile(const Pass& pass, Index position) {
-  std::array<const float*, P> in;
-  for (std::size_t p = 0; p < P; ++p) in[p] = pass.image + pass.corners[position + static_cast<Index>(p)];
-  float* sums = pass.sums + position * panel_width;
-  Lanes acc[P][Vectors];
-  for (std::size_t p = 0; p < P; ++p) {
-    for (std::size_t v = 0; v < Vectors; ++v) {
-      const auto lane = static_cast<Index>(v) * lanes;
-      acc[p][v] =
-          load(pass.bias != nullptr ? pass.bias + lane : sums + static_cast<Index>(p) * panel_width + lane);
-    }
-  }
-  const float* weights = pass.weights;
-  for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
-    Lanes w[Vectors];
-    for (std::size_t v = 0; v < Vectors; ++v) w[v] = load(weights + static_cast<Index>(v) * lanes);
-    const std::ptrdiff_t offset = pass.offsets[k];
-    for (std::size_t p = 0; p < P; ++p) {
-      for (std::size_t v = 0; v < Vectors; ++v) acc[p][v] = multiply_add(in[p][offset], w[v], acc[p][v]);
-    }
-  }
-  for (std::size_t p = 0; p < P; ++p) {
-    for (std::size_t v = 0; v < Vectors; ++v)
-      store(sums + static_cast<Index>(p) * panel_width + static_cast<Index>(v) * lanes, acc[p][v]);
-  }
-}
-
-template <std::size_t P, std::size_t Vectors>
-Index run_tiles(const Pass& pass, Index position, Index end) {
-  for (; position + static_cast<Index>(P) <= end; position += static_cast<Index>(P))
-    run_tile<P, Vectors>(pass, position);
-  return position;
-}
-
-#if TEMBLOR_HAS_WIDE
-constexpr Index run_length = 8;  // neighbouring positions of one row: one pointer for all
-
-/// Continues the sums of Runs * run_length positions, a panel one vector.
-template <std::size_t Runs, Index Step>
-TEMBLOR_WIDE inline void run_wide_tile(const Pass& pass, Index position) {
-  constexpr std::size_t length = run_length;
-  static_assert(wide::lanes == panel_width);
-  const float* in[Runs];
-  for (std::size_t r = 0; r < Runs; ++r)
-    in[r] = pass.image + pass.corners[position + static_cast<Index>(r) * run_length];
-  float* sums = pass.sums + position * panel_width;
-  wide::Lanes acc[Runs * length];
-#pragma GCC unroll 24
-  for (std::size_t p = 0; p < Runs * length; ++p)
-    acc[p] = wide::load(pass.bias != nullptr ? pass.bias : sums + static_cast<Index>(p) * panel_width);
-  const float* weights = pass.weights;
-  for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
-    const wide::Lanes w = wide::load(weights);
-    const std::ptrdiff_t offset = pass.offsets[k];
-    for (std::size_t r = 0; r < Runs; ++r) {
-      const float* from = in[r] + offset;
-      for (std::size_t p = 0; p < length; ++p)
-        acc[r * length + p] = wide::multiply_add(from[static_cast<Index>(p) * Step], w, acc[r * length + p]);
-    }
-  }
-#pragma GCC unroll 24  // or GCC copies them through memory
-  for (std::size_t p = 0; p < Runs * length; ++p)
-    wide::store(sums + static_cast<Index>(p) * panel_width, acc[p]);
-}
-
-/// The same for P positions anywhere.
-template <std::size_t P>
-TEMBLOR_WIDE inline void run_wide_places(const Pass& pass, Index position) {
-  const float* in[P];
-  for (std::size_t p = 0; p < P; ++p) in[p] = pass.image + pass.corners[position + static_cast<Index>(p)];
-  float* sums = pass.sums + position * panel_width;
-  wide::Lanes acc[P];
-  for (std::size_t p = 0; p < P; ++p)
-    acc[p] = wide::load(pass.bias != nullptr ? pass.bias : sums + static_cast<Index>(p) * panel_width);
-  const float* weights = pass.weights;
-  for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
-    const wide::Lanes w = wide::load(weights);
-    const std::ptrdiff_t offset = pass.offsets[k];
-    for (std::size_t p = 0; p < P; ++p) acc[p] = wide::multiply_add(in[p][offset], w, acc[p]);
-  }
-  for (std::size_t p = 0; p < P; ++p) wide::store(sums + static_cast<Index>(p) * panel_width, acc[p]);
-}
-
-/// How many runs of positions Step apart in the image begin at `at`, at most `most`.
-template <Index Step>
-Index count_runs(const Pass& pass, Index at, Index end, Index most) {
-  Index runs = 0;
-  for (; runs < most && at + run_length <= end; ++runs, at += run_length) {
-    const std::int32_t* corners = pass.corners + at;
-    for (Index p = 1; p < run_length; ++p)
-      if (corners[p] - corners[p - 1] != Step) return runs;
-  }
-  return runs;
-}
-
-template <Index Step>
-TEMBLOR_WIDE void run_wide(const Pass& pass, Index positions) {
-  Index at = 0;
-  while (at < positions) {
-    const Index runs = count_runs<Step>(pass, at, positions, 3);
-    if (runs == 3) {
-      run_wide_tile<3, Step>(pass, at);
-    } else if (runs == 2) {
-      run_wide_tile<2, Step>(pass, at);
-    } else if (runs == 1) {
-      run_wide_tile<1, Step>(pass, at);
-    }
-    at += runs * run_length;
-    if (runs > 0) continue;
-    if (positions - at >= 6) {
-      run_wide_places<6>(pass, at);
-      at += 6;
-    } else if (positions - at >= 3) {
-      run_wide_places<3>(pass, at);
-      at += 3;
-    } else {
-      run_wide_places<1>(pass, at);
-      ++at;
-    }
-  }
-}
-#endif
-
-void run_pass(const Pass& pass, Index positions, bool narrow) {
-#if TEMBLOR_HAS_WIDE
-  if (!narrow && wide_vectors())
-    return pass.step == 2 ? run_wide<2>(pass, positions) : run_wide<1>(pass, positions);
-#endif
-  Index at = 0;
-  if (narrow) {
-    at = run_tiles<narrow_tile, 1>(pass, at, positions);
-    at = run_tiles<3, 1>(pass, at, positions);
-    run_tiles<1, 1>(pass, at, positions);
-  } else {
-    at = run_tiles<tile, 2>(pass, at, positions);
-    at = run_tiles<4, 2>(pass, at, positions);
-    at = run_tiles<2, 2>(pass, at, positions);
-    run_tiles<1, 2>(pass, at, positions);
-  }
-}
+/// Terms a pass of wide vectors: the slices of two panels stay in the second-level cache.
+constexpr Index wide_pass_depth = 2048;
 
 /// sums [positions x panel_width] to planes [width x positions].
 void to_planes(const float* sums, Index positions, Index width, float* planes) {
@@ -260,21 +105,37 @@ void PackedConv::pad(const float* image, float* to) const {
   }
 }
 
-void PackedConv::run_panel(const Panel& panel, const float* image, const std::int32_t* corners,
-                           Index positions, float* sums) const {
-  const Index passes = (depth_ + pass_depth - 1) / pass_depth;
+/// Panels that are run together from this one on, at most two.
+std::size_t PackedConv::together(std::size_t panel) const {
+  const bool two = wide_vectors() && panel + 1 < list_.size() &&
+                   list_[panel].group == list_[panel + 1].group && list_[panel + 1].width > lanes;
+  return two ? 2 : 1;
+}
+
+/// Sums of one panel, or of two: `panels` [positions x panel_width].
+void PackedConv::run_panels(std::size_t first, std::size_t panels, const float* image,
+                            const std::int32_t* corners, Index positions, float* sums) const {
+  const Panel& panel = list_[first];
+  const bool narrow = panel.width <= lanes;
+  const bool wide = wide_vectors() && !narrow;
+  const Index most = wide ? wide_pass_depth : pass_depth;
+  const Index passes = (depth_ + most - 1) / most;
   const Index step = (depth_ + passes - 1) / passes;
   const Index inputs = depth_ / sliding_.front().taps();
-  for (Index first = 0; first < depth_; first += step) {
-    const Pass pass{image + panel.group * inputs * padded_height_ * padded_width_,
-                    corners,
-                    offsets_.data() + first,
-                    std::min(step, depth_ - first),
-                    panels_.data() + panel.weights + first * panel_width,
-                    first == 0 ? bias_.data() + panel.bias : nullptr,
-                    sums,
-                    sliding_.front().window().stride[1]};
-    run_pass(pass, positions, panel.width <= lanes);
+  for (Index tap = 0; tap < depth_; tap += step) {
+    const ConvPass pass{image + panel.group * inputs * padded_height_ * padded_width_,
+                        corners,
+                        offsets_.data() + tap,
+                        std::min(step, depth_ - tap),
+                        panels_.data() + panel.weights + tap * panel_width,
+                        depth_ * panel_width,
+                        tap == 0 ? bias_.data() + panel.bias : nullptr,
+                        sums};
+    if (wide) {
+      run_pass_wide(pass, positions, static_cast<int>(panels));
+    } else {
+      run_pass(pass, positions, narrow);
+    }
   }
 }
 
@@ -283,16 +144,20 @@ void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out
   thread_local std::vector<float> sums;
   if (copies_)
     padded.resize(static_cast<std::size_t>(sliding_.front().channels() * padded_height_ * padded_width_));
-  sums.resize(static_cast<std::size_t>(positions_ * panel_width));
+  sums.resize(static_cast<std::size_t>(2 * positions_ * panel_width));
   for (Index r = 0; r < count; ++r) {
     const float* image = in.row(r);
     if (copies_) {
       pad(image, padded.data());
       image = padded.data();
     }
-    for (const Panel& panel : list_) {
-      run_panel(panel, image, corners_.data(), positions_, sums.data());
-      to_planes(sums.data(), positions_, panel.width, out + r * out_stride + panel.first * positions_);
+    for (std::size_t first = 0; first < list_.size();) {
+      const std::size_t panels = together(first);
+      run_panels(first, panels, image, corners_.data(), positions_, sums.data());
+      const float* from = sums.data();
+      for (const std::size_t end = first + panels; first < end; ++first, from += positions_ * panel_width)
+        to_planes(from, positions_, list_[first].width,
+                  out + r * out_stride + list_[first].first * positions_);
     }
   }
 }
@@ -308,14 +173,17 @@ void PackedConv::multiply_at(const float* image, std::span<const std::int32_t> a
   }
   corners.clear();
   for (const std::int32_t p : at) corners.push_back(corners_[static_cast<std::size_t>(p)]);
-  sums.resize(at.size() * static_cast<std::size_t>(panel_width));
-  for (const Panel& panel : list_) {
-    run_panel(panel, image, corners.data(), static_cast<Index>(at.size()), sums.data());
-    float* planes = out + panel.first * positions_;
+  sums.resize(2 * at.size() * static_cast<std::size_t>(panel_width));
+  for (std::size_t first = 0; first < list_.size();) {
+    const std::size_t panels = together(first);
+    run_panels(first, panels, image, corners.data(), static_cast<Index>(at.size()), sums.data());
     const float* from = sums.data();
-    for (const std::int32_t p : at) {
-      for (Index c = 0; c < panel.width; ++c) planes[c * positions_ + p] = from[c];
-      from += panel_width;
+    for (const std::size_t end = first + panels; first < end; ++first) {
+      float* planes = out + list_[first].first * positions_;
+      for (const std::int32_t p : at) {
+        for (Index c = 0; c < list_[first].width; ++c) planes[c * positions_ + p] = from[c];
+        from += panel_width;
+      }
     }
   }
 }

@@ -44,8 +44,9 @@ class PackedConv {
   };
 
   void pad(const float* image, float* to) const;
-  void run_panel(const Panel& panel, const float* image, const std::int32_t* corners, Index positions,
-                 float* sums) const;
+  std::size_t together(std::size_t panel) const;
+  void run_panels(std::size_t first, std::size_t panels, const float* image, const std::int32_t* corners,
+                  Index positions, float* sums) const;
 
   std::vector<Sliding> sliding_;  ///< one, or none before packing
   Index outputs_ = 0;
