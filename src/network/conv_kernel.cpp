@@ -1,4 +1,5 @@
 #include "conv_pass.hpp"
+#include "conv_skip.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -11,6 +12,12 @@ namespace {
 
 /// Terms a pass of wide vectors: the slices of two panels stay in the second-level cache.
 constexpr Index wide_pass_depth = 2048;
+/// Channels a pass that leaves out taps: the slices of four panels (36 KiB of 3x3 kernels) stay in the
+/// first-level cache.
+constexpr Index skip_channels = 16;
+constexpr std::size_t most_panels = 4;  // that share a list of taps
+/// Where more taps than this read something, finding the others costs more than it saves.
+constexpr double most_left = 0.8;
 
 /// sums [positions x panel_width] to planes [width x positions].
 void to_planes(const float* sums, Index positions, Index width, float* planes) {
@@ -91,6 +98,10 @@ void PackedConv::pack(const Sliding& sliding, Index groups, const Weights& weigh
     }
     first += width;
   }
+  const bool finite =
+      std::all_of(panels_.begin(), panels_.end(), [](float weight) { return weight - weight == 0.0F; });
+  skips_ = wide_vectors() && finite && padded_width_ <= skip_width && sliding.taps() <= skip_taps &&
+           list_.size() > 1 && groups == 1;
 }
 
 void PackedConv::pad(const float* image, float* to) const {
@@ -139,18 +150,60 @@ void PackedConv::run_panels(std::size_t first, std::size_t panels, const float* 
   }
 }
 
+/// One image (padded), without the taps that read nothing but 0; false, and nothing is done, where few do.
+bool PackedConv::multiply_skipping(const float* image, AlignedFloats& sums, float* out) const {
+  thread_local SkipCodes codes;
+  thread_local std::vector<std::int32_t> taps;
+  const Sliding& sliding = sliding_.front();
+  const Window& window = sliding.window();
+  const SkipShape shape{sliding.channels(), padded_height_,     padded_width_,     sliding.rows(),
+                        sliding.columns(),  window.stride[0],   window.stride[1],  window.kernel[1],
+                        window.kernel[0],   window.dilation[0], window.dilation[1]};
+  codes.read(shape, image);
+  if (codes.left() > most_left) return false;
+  taps.resize(static_cast<std::size_t>(depth_ + skip_taps));
+  const Index channels = sliding.channels();
+  const Index sums_step = positions_ * panel_width;
+  for (std::size_t first = 0; first < list_.size();) {
+    const std::size_t end = std::min(first + most_panels, list_.size());
+    const Panel& panel = list_[first];
+    for (Index channel = 0; channel < channels; channel += skip_channels) {
+      const Index tap = channel * sliding.taps();
+      for (Index row = 0; row < shape.rows; ++row) {
+        for (Index block = 0; block < shape.blocks(); ++block) {
+          const Index position = row * shape.columns + block * SkipShape::block;
+          const Index n =
+              codes.taps_of(row, block, channel, std::min(skip_channels, channels - channel), taps.data());
+          run_skip({image + corners_[static_cast<std::size_t>(position)], shape.column_stride,
+                    offsets_.data() + tap, taps.data(), n, panels_.data() + panel.weights + tap * panel_width,
+                    depth_ * panel_width, channel == 0 ? bias_.data() + panel.bias : nullptr,
+                    sums.data() + position * panel_width, sums_step},
+                   std::min(SkipShape::block, shape.columns - block * SkipShape::block),
+                   static_cast<int>(end - first));
+        }
+      }
+    }
+    const float* from = sums.data();
+    for (; first < end; ++first, from += sums_step)
+      to_planes(from, positions_, list_[first].width, out + list_[first].first * positions_);
+  }
+  return true;
+}
+
 void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out_stride) const {
   thread_local std::vector<float> padded;
-  thread_local std::vector<float> sums;
+  thread_local AlignedFloats sums;
   if (copies_)
     padded.resize(static_cast<std::size_t>(sliding_.front().channels() * padded_height_ * padded_width_));
-  sums.resize(static_cast<std::size_t>(2 * positions_ * panel_width));
+  sums.resize(
+      static_cast<std::size_t>((skips_ ? static_cast<Index>(most_panels) : 2) * positions_ * panel_width));
   for (Index r = 0; r < count; ++r) {
     const float* image = in.row(r);
     if (copies_) {
       pad(image, padded.data());
       image = padded.data();
     }
+    if (skips_ && multiply_skipping(image, sums, out + r * out_stride)) continue;
     for (std::size_t first = 0; first < list_.size();) {
       const std::size_t panels = together(first);
       run_panels(first, panels, image, corners_.data(), positions_, sums.data());
@@ -164,7 +217,7 @@ void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out
 
 void PackedConv::multiply_at(const float* image, std::span<const std::int32_t> at, float* out) const {
   thread_local std::vector<float> padded;
-  thread_local std::vector<float> sums;
+  thread_local AlignedFloats sums;
   thread_local std::vector<std::int32_t> corners;
   if (copies_) {
     padded.resize(static_cast<std::size_t>(sliding_.front().channels() * padded_height_ * padded_width_));

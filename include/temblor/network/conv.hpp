@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include <temblor/base/aligned.hpp>
 #include <temblor/network/dense.hpp>
 #include <temblor/network/layer.hpp>
 #include <temblor/network/window.hpp>
@@ -15,7 +16,8 @@ namespace temblor {
 /// The same arithmetic as PackedDense: at every position, p_c = (..((b_c + w_c0 z_0) + w_c1 z_1) + ..),
 /// float32, taps in the order (input channel of the group, kernel row, kernel column), one fused multiply-add
 /// a term where the machine has it; padding is a value of 0 like any other. Each output depends on its own
-/// window and channel alone.
+/// window and channel alone. Where all weights are finite, taps that read 0 may be left out: at most the sign
+/// of a 0 tells.
 class PackedConv {
  public:
   /// weight [output channels x (channels / groups * taps)], bias [output channels] or empty. Memory is reused
@@ -47,6 +49,7 @@ class PackedConv {
   std::size_t together(std::size_t panel) const;
   void run_panels(std::size_t first, std::size_t panels, const float* image, const std::int32_t* corners,
                   Index positions, float* sums) const;
+  bool multiply_skipping(const float* image, AlignedFloats& sums, float* out) const;
 
   std::vector<Sliding> sliding_;  ///< one, or none before packing
   Index outputs_ = 0;
@@ -55,11 +58,12 @@ class PackedConv {
   Index padded_height_ = 0;  ///< of the copy with its padding
   Index padded_width_ = 0;
   bool copies_ = false;                ///< whether images need that copy
+  bool skips_ = false;                 ///< whether taps that read nothing but 0 may be left out
   std::vector<std::int32_t> offsets_;  ///< of each tap from the window's corner, in the padded image
   std::vector<std::int32_t> corners_;  ///< of each position
   std::vector<Panel> list_;
-  std::vector<float> panels_;  ///< [panel][tap][lanes], padded with zeros
-  std::vector<float> bias_;    ///< [panel][lanes]
+  AlignedFloats panels_;  ///< [panel][tap][lanes], padded with zeros
+  AlignedFloats bias_;    ///< [panel][lanes]
 };
 
 /// Single output channels of a convolution at all positions, with the arithmetic of PackedConv, bit for bit:
