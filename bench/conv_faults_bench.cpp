@@ -1,13 +1,13 @@
-// Single-bit float32 faults of convolutional networks beside full inference of the same trials.
+// Single-bit faults of convolutional networks, one at a time and several a pass, beside full inference of the
+// same trials.
 //
-// usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER]]
+// usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER [FORMAT]]]
 //
 // NETWORK is a file (.h5), or an architecture with random weights, which goes with the dataset `noise`.
-// Faults are drawn uniformly over the weights (of one layer, where it is given) and their bits. Prints one
-// line of JSON: processor seconds a trial, by layer and in all, and of full inference. The peer is
-// bench/peer_conv_faults.py (torch), which runs this program.
+// Faults are drawn uniformly over the weights (of one layer, where it is given; -1: all) and their bits in
+// FORMAT (fp32). Prints one line of JSON: processor seconds a trial, by layer and in all, of the same trials
+// 32 a pass, and of full inference. The peer is bench/peer_conv_faults.py (torch), which runs this program.
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
@@ -20,6 +20,7 @@
 #include <temblor/evaluate/evaluator.hpp>
 #include <temblor/network/architecture.hpp>
 #include <temblor/network/file.hpp>
+#include <temblor/perturb/stored.hpp>
 #include <temblor/random/stream.hpp>
 #include <temblor/train/trainer.hpp>
 
@@ -27,11 +28,14 @@ namespace {
 
 using namespace temblor;
 
+constexpr std::size_t together = 64;  // trials a pass
+
 double processor_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-SparseDelta random_flip(const Network& network, int only, Stream& stream) {
+SparseDelta random_flip(const StoredNetwork& stored, int only, Stream& stream) {
+  const Network& network = stored.network;
   std::uint64_t total = 0;
   for (int m = 0; m < network.layers(); ++m)
     if (only < 0 || m == only) total += static_cast<std::uint64_t>(network.weights(m).weight.size());
@@ -43,8 +47,10 @@ SparseDelta random_flip(const Network& network, int only, Stream& stream) {
       place -= static_cast<std::uint64_t>(weight.size());
       continue;
     }
-    const auto bits = std::bit_cast<std::uint32_t>(weight.data()[place]) ^ (1U << stream.below(32));
-    return {{{static_cast<std::uint32_t>(m), static_cast<std::uint32_t>(place), std::bit_cast<float>(bits)}}};
+    const Encoded& codes = stored.codes[static_cast<std::size_t>(m)];
+    const std::uint32_t code =
+        codes.codes[place] ^ (1U << stream.below(static_cast<std::uint64_t>(stored.format->bits)));
+    return {{{static_cast<std::uint32_t>(m), static_cast<std::uint32_t>(place), codes.decode(place, code)}}};
   }
 }
 
@@ -76,7 +82,10 @@ void run(int argc, char** argv) {
   const std::string name = argv[1];
   const bool file = name.ends_with(".h5");
   const Shape shape = name == "lenet5" ? Shape{{1, 28, 28}} : Shape{{3, 32, 32}};
-  const Network network = file ? load_network(name) : initialise(make_architecture(name, {shape, 10}), 1);
+  const StoredNetwork stored =
+      store(file ? load_network(name) : initialise(make_architecture(name, {shape, 10}), 1),
+            find_format(argc > 7 ? argv[7] : "fp32"));
+  const Network& network = stored.network;
   const Dataset data =
       std::string(argv[2]) == "noise" ? noise(network, std::atoi(argv[3])) : load(network, argv[2], argv[3]);
   const int trials = std::atoi(argv[4]);
@@ -96,14 +105,18 @@ void run(int argc, char** argv) {
   };
   std::vector<Row> rows(static_cast<std::size_t>(network.layers()));
   Row all, full;
+  std::vector<Perturbation> drawn;
+  std::vector<TrialCounts> found;
   for (int trial = 0; trial < trials; ++trial) {
-    const SparseDelta delta = random_flip(network, only, stream);
+    const SparseDelta delta = random_flip(stored, only, stream);
     Row& row = rows[delta.changes.front().layer];
     // The first trial makes tables that all trials share.
     if (trial == 0) evaluator.evaluate({delta}, scratch, samples);
     start = processor_seconds();
     const TrialCounts fast = evaluator.evaluate({delta}, scratch, samples);
     const double seconds = processor_seconds() - start;
+    drawn.push_back({delta});
+    found.push_back(fast);
     for (Row* to : {&row, &all}) {
       ++to->trials;
       to->seconds += seconds;
@@ -118,10 +131,23 @@ void run(int argc, char** argv) {
                fast.fixed == whole.fixed && fast.no_prediction == whole.no_prediction,
            "counts are those of full inference");
   }
+  std::vector<const Perturbation*> pass;
+  std::vector<TrialSamples> each(together);
+  double shared = 0;
+  for (std::size_t first = 0; first < drawn.size(); first += together) {
+    pass.clear();
+    for (std::size_t t = first; t < std::min(first + together, drawn.size()); ++t) pass.push_back(&drawn[t]);
+    start = processor_seconds();
+    const auto counts = evaluator.evaluate(pass, scratch, each);
+    shared += processor_seconds() - start;
+    ensure(std::equal(counts.begin(), counts.end(), found.begin() + static_cast<std::ptrdiff_t>(first)),
+           "counts of trials that share a pass are those of one after the other");
+  }
   const auto mean = [](const Row& row) { return row.seconds / row.trials; };
   std::cout << "{\"images\": " << data.size() << ", \"correct\": " << evaluator.golden().correct
             << ", \"golden\": " << golden << ", \"full\": " << mean(full) << ", \"trial\": " << mean(all)
-            << ", \"affected\": " << all.affected / all.trials << ", \"layers\": [";
+            << ", \"shared\": " << shared / all.trials << ", \"affected\": " << all.affected / all.trials
+            << ", \"layers\": [";
   const char* between = "";
   for (std::size_t m = 0; m < rows.size(); ++m) {
     if (rows[m].trials == 0) continue;
@@ -137,7 +163,7 @@ void run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 5) {
-    std::cerr << "usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER]]\n";
+    std::cerr << "usage: conv_faults_bench NETWORK DATASET IMAGES TRIALS [MEMORY [LAYER [FORMAT]]]\n";
     return 2;
   }
   temblor::fix_arithmetic();

@@ -73,6 +73,10 @@ class Progress {
   bool shown_ = false;
 };
 
+/// Trials of a pass at most, and seconds that an interruption waits for them, about.
+constexpr std::int64_t most_together = 64;
+constexpr double most_seconds = 60;
+
 /// Blocks on any number of workers; one writes at a time.
 class Runner {
  public:
@@ -96,6 +100,7 @@ class Runner {
   void run(int threads) {
     oneapi::tbb::task_group group;
     const auto workers = std::min<std::size_t>(static_cast<std::size_t>(threads), pending_.size());
+    workers_ = static_cast<std::int64_t>(workers);
     for (std::size_t w = 0; w < workers; ++w) {
       group.run([this] { work(); });
     }
@@ -111,36 +116,80 @@ class Runner {
     std::size_t left = 0;  ///< blocks to run
   };
 
-  void work() {
-    TrialSamples samples;
+  /// What one worker keeps from trial to trial.
+  struct Worker {
+    std::vector<TrialSamples> samples;
     std::optional<Evaluator::Scratch> scratch;
-    std::size_t scratch_base = 0;
+    std::size_t base = 0;        ///< of the scratch
+    double seconds_a_trial = 0;  ///< of the last trials; 0: none yet
+  };
+
+  void work() {
+    Worker worker;
     while (!stop_ && !InterruptGuard::requested()) {
-      const auto next = next_++;
-      if (next >= pending_.size()) return;
+      bool some = true;
       try {
         // A worker that waits inside must not pick up another worker's loop.
         oneapi::tbb::this_task_arena::isolate([&] {
-          const auto& block = plan_.blocks[pending_[next]];
-          if (!needed(pending_[next])) return drop(block);
-          const auto base = plan_.points[block.point].base;
-          const auto& evaluator = this->evaluator(base);
-          if (!scratch || scratch_base != base) scratch.emplace(evaluator);
-          scratch_base = base;
-          const auto result = run_block(block, evaluator, *scratch, samples);
-          const std::lock_guard lock(write_);
-          if (stop_) return;
-          if (stops_.needed(pending_[next])) {
-            partial_.write(pending_[next], result);
-            stops_.written(pending_[next], result.trials);
-          }
-          progress_->add(block.count);
+          const auto taken = take(worker.seconds_a_trial);
+          some = !taken.empty();
+          run_blocks(taken, worker);
         });
       } catch (...) {
         const std::lock_guard lock(write_);
         if (!error_) error_ = std::current_exception();
         stop_ = true;
       }
+      if (!some) return;
+    }
+  }
+
+  /// The next blocks, of one base: more than one where few trials are in a block, trials that run together
+  /// save work, and they take no time that an interruption should not wait for. Results do not depend on it.
+  std::vector<std::size_t> take(double seconds_a_trial) {
+    const std::lock_guard lock(take_);
+    std::vector<std::size_t> taken;
+    if (next_ >= pending_.size()) return taken;
+    const auto base_of = [&](std::size_t i) { return plan_.points[plan_.blocks[pending_[i]].point].base; };
+    const auto base = base_of(next_);
+    const auto left = static_cast<std::int64_t>(pending_.size() - next_);
+    const auto fair = std::max<std::int64_t>(1, left / workers_);  // blocks: others want some, too
+    std::int64_t trials = 0;
+    for (std::int64_t blocks = 0; blocks < fair && next_ < pending_.size(); ++blocks) {
+      const auto& block = plan_.blocks[pending_[next_]];
+      trials += block.count;
+      const bool more = evaluator(base).shares() && trials <= most_together &&
+                        seconds_a_trial * static_cast<double>(trials) <= most_seconds;
+      if (!taken.empty() && (base_of(next_) != base || !more)) break;
+      taken.push_back(pending_[next_++]);
+      if (seconds_a_trial == 0) break;  // how long trials take is not known yet
+    }
+    return taken;
+  }
+
+  void run_blocks(const std::vector<std::size_t>& taken, Worker& worker) {
+    std::vector<std::size_t> blocks;
+    for (const std::size_t i : taken) {
+      if (needed(i)) {
+        blocks.push_back(i);
+      } else {
+        drop(plan_.blocks[i]);
+      }
+    }
+    if (blocks.empty()) return;
+    const auto base = plan_.points[plan_.blocks[blocks.front()].point].base;
+    const auto& evaluator = this->evaluator(base);
+    if (!worker.scratch || worker.base != base) worker.scratch.emplace(evaluator);
+    worker.base = base;
+    const auto results = run_trials_of(blocks, evaluator, worker);
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      const std::lock_guard lock(write_);
+      if (stop_) return;
+      if (stops_.needed(blocks[b])) {
+        partial_.write(blocks[b], results[b]);
+        stops_.written(blocks[b], results[b].trials);
+      }
+      progress_->add(plan_.blocks[blocks[b]].count);
     }
   }
 
@@ -181,34 +230,52 @@ class Runner {
     return *slot;
   }
 
-  BlockResult run_block(const TrialBlock& block, const Evaluator& evaluator, Evaluator::Scratch& scratch,
-                        TrialSamples& samples) {
-    auto& state = points_[block.point];
-    const Attack* attack = nullptr;
-    {
-      const std::lock_guard lock(state.mutex);
-      const auto& point = plan_.points[block.point];
-      if (!state.attack) state.attack = make_attack(*point.attack, plan_.context(point));
-      attack = state.attack.get();
-    }
-    const auto& protection = this->protection(plan_.points[block.point]);
-    const auto start = Clock::now();
-    BlockResult result;
-    result.margins = empty_margins(static_cast<std::size_t>(plan_.data.size()));
-    for (std::int64_t trial = block.first; trial < block.first + block.count; ++trial) {
-      const auto run = run_trial(plan_, block.point, trial, *attack, protection, evaluator, scratch, samples);
-      result.trials.push_back(run.row);
-      if (run.row.outcome == Outcome::done) {
-        result.per_sample = run.per_sample;
-        fold_trial(samples, trial, result.margins);
-      } else if (result.failed_trial < 0) {
-        result.failed_trial = trial;
-        result.message = run.message;
+  const Attack& attack(std::size_t point) {
+    auto& state = points_[point];
+    const std::lock_guard lock(state.mutex);
+    if (!state.attack)
+      state.attack = make_attack(*plan_.points[point].attack, plan_.context(plan_.points[point]));
+    return *state.attack;
+  }
+
+  std::vector<BlockResult> run_trials_of(const std::vector<std::size_t>& blocks, const Evaluator& evaluator,
+                                         Worker& worker) {
+    std::vector<BlockResult> results;
+    std::vector<TrialPlace> places;
+    std::vector<std::size_t> of;  // block of each trial
+    for (const std::size_t i : blocks) {
+      const TrialBlock& block = plan_.blocks[i];
+      results.emplace_back().margins = empty_margins(static_cast<std::size_t>(plan_.data.size()));
+      const Attack& attack = this->attack(block.point);
+      const Protection& protection = this->protection(plan_.points[block.point]);
+      for (std::int64_t trial = block.first; trial < block.first + block.count; ++trial) {
+        places.push_back({block.point, trial, &attack, &protection});
+        of.push_back(results.size() - 1);
       }
     }
-    result.seconds = seconds_since(start);
-    finish_block(state);
-    return result;
+    const auto together = evaluator.shares() ? static_cast<std::size_t>(most_together) : std::size_t{1};
+    for (std::size_t first = 0; first < places.size(); first += together) {
+      const auto start = Clock::now();
+      const std::span<const TrialPlace> some{places.data() + first,
+                                             std::min(together, places.size() - first)};
+      if (worker.samples.size() < some.size()) worker.samples.resize(some.size());
+      const auto runs = run_trials(plan_, some, evaluator, *worker.scratch, worker.samples);
+      worker.seconds_a_trial = seconds_since(start) / static_cast<double>(some.size());
+      for (std::size_t t = 0; t < runs.size(); ++t) {
+        BlockResult& result = results[of[first + t]];
+        result.seconds += worker.seconds_a_trial;
+        result.trials.push_back(runs[t].row);
+        if (runs[t].row.outcome == Outcome::done) {
+          result.per_sample = runs[t].per_sample;
+          fold_trial(worker.samples[t], some[t].trial, result.margins);
+        } else if (result.failed_trial < 0) {
+          result.failed_trial = some[t].trial;
+          result.message = runs[t].message;
+        }
+      }
+    }
+    for (const std::size_t i : blocks) finish_block(points_[plan_.blocks[i].point]);
+    return results;
   }
 
   const Plan& plan_;
@@ -223,7 +290,9 @@ class Runner {
   std::mutex write_;
   std::optional<Progress> progress_;
   std::exception_ptr error_;
-  std::atomic<std::size_t> next_{0};
+  std::mutex take_;
+  std::size_t next_ = 0;  ///< of pending_
+  std::int64_t workers_ = 1;
   std::atomic<bool> stop_{false};
 };
 

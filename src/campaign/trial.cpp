@@ -27,32 +27,38 @@ Stream trial_stream(const Plan& plan, std::size_t point, std::int64_t trial) {
   return {plan.spec.seed, {plan.points[point].stream, static_cast<std::uint32_t>(trial), 0}};
 }
 
-TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
-                   const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
-                   TrialSamples& samples) {
-  TrialRun run;
+namespace {
+
+/// A trial drawn: false where the attack failed.
+bool draw_trial(const Plan& plan, const TrialPlace& place, TrialRun& run) {
   auto& row = run.row;
-  row.point = static_cast<std::int64_t>(point);
-  row.trial = trial;
-  const Stream stream = trial_stream(plan, point, trial);
-  auto& perturbation = run.perturbation;
+  row.point = static_cast<std::int64_t>(place.point);
+  row.trial = place.trial;
+  const Stream stream = trial_stream(plan, place.point, place.trial);
   try {
-    perturbation = attack.perturb(stream);
+    run.perturbation = place.attack->perturb(stream);
   } catch (const Error& error) {
     if (error.code() == Exit::internal) throw;
     row.outcome = Outcome::failed;
     row.drop_sum = row.drop_max = std::nan("");
     run.message = error.what();
-    return run;
+    return false;
   }
-  const auto added = attack.code_faults().value_or(CodeFaults{});
-  const Exposure exposure{plan.points[point].layers, added.rate, added.nested};
-  const auto met = protection.apply(exposure, stream.substream(protection_stream), perturbation);
-  const auto counts = protection.clamps_activations()
-                          ? evaluator.evaluate_clamped(perturbation, plan.spec.full, scratch, samples)
-                      : plan.spec.full ? evaluator.evaluate_full(perturbation, scratch, samples)
-                                       : evaluator.evaluate(perturbation, scratch, samples);
-  const auto norms = perturbation_norms(evaluator.network(), plan.data, perturbation, counts.worst_sample);
+  const auto added = place.attack->code_faults().value_or(CodeFaults{});
+  const Exposure exposure{plan.points[place.point].layers, added.rate, added.nested};
+  const auto met = place.protection->apply(exposure, stream.substream(protection_stream), run.perturbation);
+  row.corrected_words = met.corrected;
+  row.detected_words = met.detected;
+  row.miscorrected_words = met.miscorrected;
+  row.undetected_words = met.undetected;
+  row.check_faults = met.check_faults;
+  return true;
+}
+
+void fill(const Network& network, const Dataset& data, const TrialCounts& counts, TrialRun& run) {
+  auto& row = run.row;
+  const auto& perturbation = run.perturbation;
+  const auto norms = perturbation_norms(network, data, perturbation, counts.worst_sample);
   row.outcome = Outcome::done;
   run.per_sample = std::holds_alternative<SampleDelta>(perturbation.delta) ||
                    std::holds_alternative<ActivationFaults>(perturbation.delta);
@@ -71,12 +77,49 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
   row.drop_sum = counts.drop_sum;
   row.drop_max = counts.drop_max;
   row.worst_sample = counts.worst_sample;
-  row.corrected_words = met.corrected;
-  row.detected_words = met.detected;
-  row.miscorrected_words = met.miscorrected;
-  row.undetected_words = met.undetected;
-  row.check_faults = met.check_faults;
-  return run;
+}
+
+}  // namespace
+
+std::vector<TrialRun> run_trials(const Plan& plan, std::span<const TrialPlace> places,
+                                 const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                                 std::span<TrialSamples> samples) {
+  std::vector<TrialRun> runs(places.size());
+  std::vector<const Perturbation*> together;
+  std::vector<std::size_t> waiting;
+  const auto flush = [&] {
+    // Samples of trials that wait are gathered, and go back to their places.
+    std::vector<TrialSamples> own;
+    for (const std::size_t i : waiting) own.push_back(std::move(samples[i]));
+    const auto counts = evaluator.evaluate(together, scratch, own);
+    for (std::size_t k = 0; k < waiting.size(); ++k) {
+      samples[waiting[k]] = std::move(own[k]);
+      fill(evaluator.network(), plan.data, counts[k], runs[waiting[k]]);
+    }
+  };
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    TrialRun& run = runs[i];
+    if (!draw_trial(plan, places[i], run)) continue;
+    const bool clamped = places[i].protection->clamps_activations();
+    if (!clamped && !plan.spec.full) {
+      together.push_back(&run.perturbation);
+      waiting.push_back(i);
+      continue;
+    }
+    const auto counts =
+        clamped ? evaluator.evaluate_clamped(run.perturbation, plan.spec.full, scratch, samples[i])
+                : evaluator.evaluate_full(run.perturbation, scratch, samples[i]);
+    fill(evaluator.network(), plan.data, counts, run);
+  }
+  flush();
+  return runs;
+}
+
+TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
+                   const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                   TrialSamples& samples) {
+  const TrialPlace place{point, trial, &attack, &protection};
+  return std::move(run_trials(plan, {&place, 1}, evaluator, scratch, {&samples, 1}).front());
 }
 
 }  // namespace temblor

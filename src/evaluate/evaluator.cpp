@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <span>
 
 #include <temblor/base/error.hpp>
@@ -16,6 +17,8 @@ namespace {
 
 /// More changed weights than this in one layer are left to exact inference of their units.
 constexpr std::size_t most_changes = 8;
+/// Weights that trials which share a pass may hold: 64 MiB.
+constexpr Index most_held = Index{1} << 24;
 
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -75,6 +78,63 @@ Evaluator::Scratch::~Scratch() = default;
 Evaluator::Scratch::Scratch(Scratch&&) noexcept = default;
 Evaluator::Scratch& Evaluator::Scratch::operator=(Scratch&&) noexcept = default;
 
+bool Evaluator::shares() const {
+  for (int layer = 0; layer < network_->layers(); ++layer) {
+    if (ripples(layer)) return golden_.no_prediction == 0;
+  }
+  return false;
+}
+
+/// Whether a perturbation changes few enough channels of one layer that ripples: then those, without weights.
+bool Evaluator::follow(const Perturbation& perturbation, RippleTrial& trial) const {
+  const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta);
+  if (sparse == nullptr || sparse->changes.empty() || golden_.no_prediction != 0) return false;
+  const std::span<const Change> changes = first_layer(*sparse);
+  trial.layer = static_cast<int>(changes.front().layer);
+  if (changes.size() != sparse->changes.size() || !ripples(trial.layer)) return false;
+  const Matrix& weight = network_->weights(trial.layer).weight;
+  touched_units(changes, weight.cols(), trial.channels);
+  return 2 * static_cast<Index>(trial.channels.size()) <= weight.rows();
+}
+
+std::vector<TrialCounts> Evaluator::evaluate(std::span<const Perturbation* const> perturbations,
+                                             Scratch& scratch, std::span<TrialSamples> samples) const {
+  const Baseline base{*network_, *data_, golden_, *tables_};
+  Scratch::State& state = *scratch.state_;
+  std::vector<TrialCounts> counts(perturbations.size());
+  std::vector<RippleTrial> trials;
+  std::vector<Tally> tallies;
+  std::vector<std::size_t> places;
+  std::deque<Weights> weights;
+  Index held = 0;
+  const auto run = [&] {
+    infer_ripples(base, *tables_->graph, trials, state, tallies);
+    for (std::size_t t = 0; t < trials.size(); ++t) counts[places[t]] = tallies[t].finish();
+    trials.clear();
+    tallies.clear();
+    places.clear();
+    weights.clear();
+    held = 0;
+  };
+  for (std::size_t i = 0; i < perturbations.size(); ++i) {
+    RippleTrial trial;
+    if (!follow(*perturbations[i], trial)) {
+      counts[i] = evaluate(*perturbations[i], scratch, samples[i]);
+      continue;
+    }
+    const WeightView& view = state.workspace.apply(std::get<SparseDelta>(perturbations[i]->delta));
+    trial.weights = &weights.emplace_back(*view[static_cast<std::size_t>(trial.layer)]);
+    state.workspace.undo();
+    held += trial.weights->weight.size();
+    trials.push_back(std::move(trial));
+    tallies.emplace_back(golden_, *data_, tables_->id, samples[i]);
+    places.push_back(i);
+    if (held >= most_held) run();
+  }
+  if (!trials.empty()) run();
+  return counts;
+}
+
 TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scratch,
                                 TrialSamples& samples) const {
   const Baseline base{*network_, *data_, golden_, *tables_};
@@ -82,6 +142,13 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
   Tally tally(golden_, *data_, tables_->id, samples);
   if (const auto* sparse = std::get_if<SparseDelta>(&perturbation.delta)) {
     if (sparse->changes.empty() && golden_.no_prediction == 0) return tally.finish();
+    RippleTrial trial;
+    if (follow(perturbation, trial)) {
+      trial.weights = state.workspace.apply(*sparse)[static_cast<std::size_t>(trial.layer)];
+      infer_ripples(base, *tables_->graph, {&trial, 1}, state, {&tally, 1});
+      state.workspace.undo();
+      return tally.finish();
+    }
     const std::span<const Change> changes = first_layer(*sparse);
     const bool one_layer = changes.size() == sparse->changes.size();
     if (one_layer && changes.size() <= most_changes) {
@@ -99,8 +166,6 @@ TrialCounts Evaluator::evaluate(const Perturbation& perturbation, Scratch& scrat
     }
     if (few && tables_->dense[changes.front().layer]) {
       infer_units(base, view, changes, one_layer, state, tally);
-    } else if (few && one_layer && ripples(layer)) {
-      infer_ripple(base, *tables_->graph, view, layer, state, tally);
     } else {
       infer_all(base, view, state, tally);
     }

@@ -3,19 +3,31 @@
 #include <algorithm>
 
 namespace temblor {
+namespace {
 
-void Ripple::begin(const Baseline& base, const RippleGraph& graph, const WeightView& view, int layer,
-                   std::span<const Index> channels) {
+/// As many trials that may change a node share its golden outputs: then these are computed to compare with.
+constexpr int enough_trials = 4;
+
+}  // namespace
+
+void Ripple::begin(const Baseline& base, const RippleGraph& graph, std::span<const RippleTrial> trials) {
   base_ = &base;
   graph_ = &graph;
-  view_ = &view;
-  first_ = static_cast<std::size_t>(network_->node_of(layer));
-  channels_ = channels;
-  is_packed_ = false;
+  passing_.assign(slots_.size(), 0);
+  for (const RippleTrial& trial : trials) {
+    for (auto i = static_cast<std::size_t>(network_->node_of(trial.layer)); i < passing_.size(); ++i)
+      ++passing_[i];
+  }
 }
 
-const float* Ripple::run(Index image) {
+void Ripple::look_at(Index image) {
   image_ = image;
+  for (Clean& at : clean_) at.known = false;
+}
+
+const float* Ripple::run(RippleTrial& trial) {
+  trial_ = &trial;
+  first_ = static_cast<std::size_t>(network_->node_of(trial.layer));
   for (Slot& slot : slots_) {
     slot.value = nullptr;
     slot.changed = false;
@@ -26,48 +38,109 @@ const float* Ripple::run(Index image) {
   return slots_[last].changed ? complete(graph_->exit) : nullptr;
 }
 
-/// The kept golden outputs, or null.
+/// The golden outputs that are kept or have been computed for this image, or null.
 const float* Ripple::golden(int node) const {
+  if (node >= 0 && clean_[static_cast<std::size_t>(node)].known)
+    return clean_[static_cast<std::size_t>(node)].own.data();
   const Matrix& kept =
       node < 0 ? base_->data.images : base_->golden.activations.outputs[static_cast<std::size_t>(node)];
   return kept.size() == 0 ? nullptr : kept.data() + image_ * kept.cols();
 }
 
+/// The golden outputs.
+const float* Ripple::clean(int node) {
+  if (const float* known = golden(node)) return known;
+  const auto i = static_cast<std::size_t>(node);
+  const std::vector<int>& from = network_->nodes()[i].inputs;
+  if (graph_->nodes[i].kind == RippleGraph::Kind::reshape) return clean(from[0]);
+  Clean& at = clean_[i];
+  const bool takes = graph_->nodes[i].kind == RippleGraph::Kind::elementwise && from[0] >= 0 &&
+                     graph_->nodes[static_cast<std::size_t>(from[0])].lends && golden(from[0]) == nullptr &&
+                     graph_->nodes[static_cast<std::size_t>(from[0])].kind != RippleGraph::Kind::reshape;
+  if (takes) {
+    clean(from[0]);
+    Clean& lender = clean_[static_cast<std::size_t>(from[0])];
+    lender.own.swap(at.own);
+    lender.known = false;
+    network_->nodes()[i].layer->apply(at.own.data(), at.own.cols());
+  } else {
+    std::vector<const float*> inputs;
+    for (const int input : from) inputs.push_back(clean(input));
+    calculate(i, inputs, graph_->nodes[i].packed, at.own);
+  }
+  at.known = true;
+  return at.own.data();
+}
+
+/// Golden outputs to compare a node's with, or null where they are not worth computing.
+const float* Ripple::compared(std::size_t i) {
+  const RippleGraph::Node& at = graph_->nodes[i];
+  if (at.into_sums) return nullptr;
+  const bool computes = passing_[i] >= enough_trials && !at.lends;
+  return computes ? clean(static_cast<int>(i)) : golden(static_cast<int>(i));
+}
+
+const Weights* Ripple::weights_of(std::size_t i) const {
+  const int layer = network_->nodes()[i].weights;
+  if (layer < 0) return nullptr;
+  return i == first_ ? trial_->weights : &network_->weights(layer);
+}
+
 const float* Ripple::complete(int node) {
   if (node < 0) return golden(node);
-  Slot& slot = slots_[static_cast<std::size_t>(node)];
-  if (slot.value == nullptr && !slot.changed) slot.value = golden(node);
-  if (slot.value == nullptr && golden(node) != nullptr) fill(static_cast<std::size_t>(node));
-  if (slot.value == nullptr) compute(static_cast<std::size_t>(node));
+  const auto i = static_cast<std::size_t>(node);
+  Slot& slot = slots_[i];
+  if (slot.value != nullptr) return slot.value;
+  if (!slot.changed) {
+    slot.value = clean(node);
+  } else if (golden(node) != nullptr) {
+    fill(i);
+  } else {
+    compute(i);
+  }
   return slot.value;
 }
 
 /// All outputs of a node from all of its inputs.
 void Ripple::compute(std::size_t i) {
-  const Network::Node& node = network_->nodes()[i];
-  const RippleGraph::Node& at = graph_->nodes[i];
   Slot& slot = slots_[i];
   std::vector<const float*> inputs;
-  for (const int input : node.inputs) inputs.push_back(complete(input));
-  const Weights* weights = node.weights < 0 ? nullptr : (*view_)[static_cast<std::size_t>(node.weights)];
-  const Index units = node.shape.size();
+  for (const int input : network_->nodes()[i].inputs) inputs.push_back(complete(input));
+  const RippleGraph::Node& at = graph_->nodes[i];
   if (at.kind == RippleGraph::Kind::reshape) {
     slot.value = inputs[0];
     return;
   }
-  slot.own.resize(1, units);
+  const bool changed = i == first_;
+  if (changed && !trial_->is_packed) {
+    trial_->packed.pack(at.layer->sliding(), at.layer->groups(), *trial_->weights);
+    trial_->is_packed = true;
+  }
+  calculate(i, inputs, changed ? trial_->packed : at.packed, slot.own);
+  slot.value = slot.own.data();
+}
+
+/// Outputs of a node that does not reshape; `packed`: of a convolution.
+void Ripple::calculate(std::size_t i, std::span<const float* const> inputs, const PackedConv& packed,
+                       Matrix& own) const {
+  const Network::Node& node = network_->nodes()[i];
+  const RippleGraph::Node& at = graph_->nodes[i];
+  const Index units = node.shape.size();
+  own.resize(1, units);
   if (at.kind == RippleGraph::Kind::convolution) {
-    if (i == first_ && !is_packed_) {
-      packed_.pack(at.layer->sliding(), at.layer->groups(), *weights);
-      is_packed_ = true;
-    }
-    (i == first_ ? packed_ : at.packed).multiply({inputs[0], 0, nullptr}, 1, slot.own.data(), units);
+    packed.multiply({inputs[0], 0, nullptr}, 1, own.data(), units);
   } else if (at.kind == RippleGraph::Kind::dense) {
     base_->tables.packed[static_cast<std::size_t>(node.weights)].multiply({inputs[0], 0, nullptr}, 1,
-                                                                          slot.own.data(), units);
+                                                                          own.data(), units);
   } else if (at.kind == RippleGraph::Kind::elementwise) {
-    std::copy_n(inputs[0], units, slot.own.data());
-    node.layer->apply(slot.own.data(), units);
+    std::copy_n(inputs[0], units, own.data());
+    node.layer->apply(own.data(), units);
+  } else if (at.kind == RippleGraph::Kind::sum) {
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      const float sign = at.signs[k];
+      for (Index u = 0; u < units; ++u)
+        own.data()[u] = k == 0 ? sign * inputs[k][u] : own.data()[u] + sign * inputs[k][u];
+    }
   } else {
     std::vector<Matrix> copies;
     std::vector<const Matrix*> pointers;
@@ -78,9 +151,8 @@ void Ripple::compute(std::size_t i) {
       copies.emplace_back(Eigen::Map<const Matrix>(inputs[k], 1, size));
     }
     for (const Matrix& copy : copies) pointers.push_back(&copy);
-    node.layer->forward(pointers, weights, slot.own);
+    node.layer->forward(pointers, node.weights < 0 ? nullptr : weights_of(i), own);
   }
-  slot.value = slot.own.data();
 }
 
 void Ripple::step(std::size_t i) {
@@ -112,16 +184,16 @@ void Ripple::step(std::size_t i) {
 void Ripple::start(std::size_t i) {
   const Network::Node& node = network_->nodes()[i];
   const RippleGraph::Node& at = graph_->nodes[i];
-  const Weights& weights = *(*view_)[static_cast<std::size_t>(node.weights)];
+  const Weights& weights = *trial_->weights;
   const Index group = weights.weight.rows() / at.layer->groups();
   Slot& slot = slots_[i];
   const float* input = complete(node.inputs[0]);
   slot.changed = true;
   slot.region.all_channels = false;
   slot.region.all_positions = true;
-  slot.region.channels.assign(channels_.begin(), channels_.end());
+  slot.region.channels = trial_->channels;
   reserve(i);
-  for (const Index channel : channels_) {
+  for (const Index channel : trial_->channels) {
     at.plane->run(input, channel / group, weights.weight.data() + channel * weights.weight.cols(),
                   weights.bias.size() != 0 ? weights.bias(channel) : 0.0F,
                   slot.own.data() + channel * at.positions);
@@ -138,7 +210,7 @@ void Ripple::spread(std::size_t i) {
   slot.changed = true;
   const Index groups = at.layer->groups();
   if (groups > 1 && !from.all_channels) {
-    const Weights& weights = *(*view_)[static_cast<std::size_t>(node.weights)];
+    const Weights& weights = *weights_of(i);
     const Index inputs = at.layer->sliding().channels() / groups;
     const Index outputs = at.channels / groups;
     slot.region.all_channels = false;

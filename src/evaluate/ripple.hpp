@@ -46,19 +46,30 @@ struct Region {
   bool full() const { return all_channels && all_positions; }
 };
 
+/// Changed output channels of one layer, a convolution before the tail.
+struct RippleTrial {
+  int layer = 0;
+  std::vector<Index> channels;       ///< ascending
+  const Weights* weights = nullptr;  ///< of the layer, all channels
+  PackedConv packed{};               ///< likewise, when they are needed
+  bool is_packed = false;
+};
+
 /// Follows changed output channels of one convolution: of every node on the way only what can differ from the
-/// golden run is computed, and what turns out equal is dropped, where golden outputs are kept to compare
-/// with. Exact: every output is computed as in a full pass, bit for bit.
+/// golden run is computed, and what turns out equal is dropped, where golden outputs are at hand to compare
+/// with: kept ones, or those of the image at hand that were computed for an earlier trial, or that several
+/// trials will use. Exact: every output is computed as in a full pass, bit for bit.
 class Ripple {
  public:
-  explicit Ripple(const Network& network) : network_(&network), slots_(network.nodes().size()) {}
+  explicit Ripple(const Network& network)
+      : network_(&network), clean_(network.nodes().size()), slots_(network.nodes().size()) {}
 
-  /// Readies for a trial that changes these output channels of one layer, a convolution before the tail;
-  /// everything given must live until its last image is done.
-  void begin(const Baseline& base, const RippleGraph& graph, const WeightView& view, int layer,
-             std::span<const Index> channels);
-  /// Outputs of the exit node for one image; null where they are the golden ones.
-  const float* run(Index image);
+  /// Readies for trials; everything given must live until the last image is done.
+  void begin(const Baseline& base, const RippleGraph& graph, std::span<const RippleTrial> trials);
+  /// The next runs are of this image.
+  void look_at(Index image);
+  /// Outputs of the exit node of one trial; null where they are the golden ones.
+  const float* run(RippleTrial& trial);
 
  private:
   struct Slot {
@@ -68,7 +79,18 @@ class Ripple {
     Region region;                 ///< where they may differ; known there, in `own`
   };
 
+  /// Golden outputs of the image at hand.
+  struct Clean {
+    Matrix own;  ///< [1 x units]
+    bool known = false;
+  };
+
   const float* golden(int node) const;
+  const float* clean(int node);
+  const float* compared(std::size_t node);
+  const Weights* weights_of(std::size_t node) const;
+  void calculate(std::size_t node, std::span<const float* const> inputs, const PackedConv& packed,
+                 Matrix& own) const;
   const float* complete(int node);
   const float* known_in(int node, const Region& region);
   void compute(std::size_t node);
@@ -86,12 +108,11 @@ class Ripple {
   const Network* network_;
   const Baseline* base_ = nullptr;
   const RippleGraph* graph_ = nullptr;
-  const WeightView* view_ = nullptr;
-  std::size_t first_ = 0;  ///< node of the changed layer
-  std::span<const Index> channels_;
-  PackedConv packed_;  ///< the changed layer, all channels, when they are needed
-  bool is_packed_ = false;
+  RippleTrial* trial_ = nullptr;
+  std::size_t first_ = 0;     ///< node of the changed layer
+  std::vector<int> passing_;  ///< trials that may change a node, of each
   Index image_ = 0;
+  std::vector<Clean> clean_;
   std::vector<Slot> slots_;
   std::vector<float> values_;
   std::vector<std::int32_t> marks_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 
 namespace temblor {
 namespace {
@@ -147,19 +148,23 @@ void Ripple::fill(std::size_t i) {
 void Ripple::settle(std::size_t i) {
   Slot& slot = slots_[i];
   Region& region = slot.region;
-  const float* kept = golden(static_cast<int>(i));
-  if (kept == nullptr) {
-    if (region.full()) slot.value = slot.own.data();
-    return;
-  }
   if (region.full()) slot.value = slot.own.data();
+  const float* kept = compared(i);
+  if (kept == nullptr) return;
   const RippleGraph::Node& at = graph_->nodes[i];
-  if (at.into_sums) return;
   const Index channels = region.all_channels ? at.channels : static_cast<Index>(region.channels.size());
   marks_.assign(static_cast<std::size_t>(at.positions), 0);
   std::int32_t* marks = marks_.data();
   std::size_t found = 0;
+  Index look = 4;
   for (Index c = 0; c < channels; ++c) {
+    if (region.all_channels && c == look) {
+      // Where every position differs already, the other channels tell nothing more.
+      const auto differ = std::accumulate(marks_.begin(), marks_.end(), Index{0});
+      if (differ == (region.all_positions ? at.positions : static_cast<Index>(region.positions.size())))
+        return;
+      look *= 2;
+    }
     const Index channel = region.all_channels ? c : region.channels[static_cast<std::size_t>(c)];
     const float* now = slot.own.data() + channel * at.positions;
     const float* before = kept + channel * at.positions;

@@ -13,6 +13,7 @@ namespace temblor {
 
 struct Chain;
 struct RippleGraph;
+struct RippleTrial;
 class Ripple;
 
 /// What an evaluator knows beside the golden run.
@@ -103,11 +104,10 @@ void infer_rows(const Baseline& base, const WeightView& view, int layer, Evaluat
 void infer_units(const Baseline& base, const WeightView& view, std::span<const Change> changes,
                  bool only_layer, Evaluator::Scratch::State& state, Tally& tally);
 
-/// Infers again, exactly, what depends on the state's units (output channels) of one convolution before the
-/// dense tail: only images that notice, and of those only what changes. `view` touches that layer alone;
-/// golden logits are finite.
-void infer_ripple(const Baseline& base, const RippleGraph& graph, const WeightView& view, int layer,
-                  Evaluator::Scratch::State& state, Tally& tally);
+/// Infers again, exactly, what depends on the changed channels of each trial: only images that notice, and of
+/// those only what changes. Golden logits are finite. One tally a trial.
+void infer_ripples(const Baseline& base, const RippleGraph& graph, std::span<RippleTrial> trials,
+                   Evaluator::Scratch::State& state, std::span<Tally> tallies);
 
 /// Outputs of the state's units of one layer for the state's rows, with the weights of `view`, into
 /// state.values. `input`: the layer's golden inputs for all images, where the caller has them.

@@ -3,6 +3,7 @@
 #include <support/paths.hpp>
 
 #include <temblor/campaign/runner.hpp>
+#include <temblor/network/file.hpp>
 
 using namespace temblor;
 using namespace temblor::testing;
@@ -32,6 +33,58 @@ TEST_CASE("the content of a result file does not depend on the threads") {
     if (first.empty()) first = digest(output);
     CHECK(digest(output) == first);
   }
+}
+
+TEST_CASE(
+    "convolutional networks: neither threads, nor memory, nor trials that share a pass tell in a result "
+    "file") {
+  const TemporaryDirectory directory;
+  Network network({{2, 6, 7}}, {});
+  const auto random = [](Index rows, Index columns) { return Matrix(Matrix::Random(rows, columns)); };
+  const LayerOptions three{{"kernel", {3, 3}}, {"padding", {1, 1, 1, 1}}};
+  network.add(make_layer("conv2d", three), {random(8, 18), random(8, 1)});
+  const int from = network.add(make_layer("relu"));
+  network.add(make_layer("conv2d", three), {random(8, 72), random(8, 1)});
+  network.add(make_layer("relu"));
+  const int sum = network.add(make_layer("conv2d", three), {random(8, 72), {}});
+  network.add(make_layer("add"), {}, {sum, from});
+  network.add(make_layer("relu"));
+  network.add(make_layer("global-average-pool"));
+  network.add(make_layer("flatten"));
+  network.add(make_layer("dense"), {random(3, 8), random(3, 1)});
+  Spec spec;
+  spec.network = directory.file("conv.h5");
+  save_network(network, spec.network);
+  spec.data.set = "synthetic:classes=3,shape=2x6x7,n=50";
+  spec.attacks = {{.name = "bit-flip",
+                   .severity = {1, 2},
+                   .format = {"fp32", "int8"},
+                   .trials = 150,
+                   .params = {{"mode", "count"}}}};
+  std::string first;
+  for (const int threads : {1, 2, 4}) {
+    for (const std::int64_t memory : {std::int64_t{0}, std::int64_t{200'000}, default_activation_memory}) {
+      const auto output = directory.file("out" + std::to_string(threads) + std::to_string(memory) + ".h5");
+      RunOptions options;
+      options.threads = threads;
+      options.activation_memory = memory;
+      REQUIRE(run_campaign(make_plan(spec), output, options).state == RunState::finished);
+      if (first.empty()) first = digest(output);
+      CHECK(digest(output) == first);
+    }
+  }
+  spec.full = true;
+  run_campaign(make_plan(spec), directory.file("full.h5"), {});
+  const ResultFile fast(directory.file("out10.h5"));
+  const ResultFile full(directory.file("full.h5"));
+  std::int64_t changed = 0;
+  for (std::size_t t = 0; t < full.trials().size(); ++t) {
+    CHECK(fast.trials()[t].correct == full.trials()[t].correct);
+    CHECK(fast.trials()[t].changed == full.trials()[t].changed);
+    CHECK(fast.trials()[t].no_prediction == full.trials()[t].no_prediction);
+    changed += full.trials()[t].changed;
+  }
+  CHECK(changed > 0);
 }
 
 TEST_CASE("full re-inference gives equal counts, and drops that differ by rounding alone") {

@@ -216,3 +216,44 @@ TEST_CASE("kept activations: what fits, the rest as computed again") {
   }
   CHECK(fewest == 1);
 }
+
+TEST_CASE("convolutional networks: trials of one pass give what one after the other gives, bit for bit") {
+  Maker maker(6);
+  for (int round = 0; round < 9; ++round) {
+    const Network network = round % 3 == 0 ? chain(maker) : round % 3 == 1 ? residual(maker) : grouped(maker);
+    const Dataset data = maker.data(70, network.input().size(), network.classes(), 0.5);
+    std::vector<Perturbation> trials;
+    for (int trial = 0; trial < 25; ++trial)
+      trials.push_back({faults(maker, network, trial % 3 == 0 ? 1 + maker.below(12) : 1, trial % 5 != 4)});
+    trials.push_back({SparseDelta{}});
+    trials.push_back({DenseDelta{}});
+    std::vector<const Perturbation*> pointers;
+    for (const Perturbation& trial : trials) pointers.push_back(&trial);
+    for (const std::int64_t memory : {std::numeric_limits<std::int64_t>::max(), std::int64_t{0},
+                                      std::int64_t{70'000}, std::int64_t{300'000}}) {
+      const Evaluator evaluator(network, data, memory);
+      REQUIRE(evaluator.golden().no_prediction == 0);
+      CHECK(evaluator.shares());
+      Evaluator::Scratch alone(evaluator);
+      Evaluator::Scratch shared(evaluator);
+      TrialSamples one;
+      std::vector<TrialSamples> many(trials.size());
+      // Few trials a pass, and many; buffers are used again.
+      for (const std::size_t batch : {trials.size(), std::size_t{2}, std::size_t{7}}) {
+        for (std::size_t first = 0; first < trials.size(); first += batch) {
+          const std::size_t count = std::min(batch, trials.size() - first);
+          const auto counts =
+              evaluator.evaluate({pointers.data() + first, count}, shared, {many.data() + first, count});
+          for (std::size_t t = 0; t < count; ++t) {
+            CAPTURE(round, memory, batch, first + t);
+            const TrialSamples& samples = many[first + t];
+            REQUIRE(counts[t] == evaluator.evaluate(trials[first + t], alone, one));
+            REQUIRE(samples.drop == one.drop);
+            REQUIRE(samples.pair_drop == one.pair_drop);
+            REQUIRE(samples.pair_class == one.pair_class);
+          }
+        }
+      }
+    }
+  }
+}

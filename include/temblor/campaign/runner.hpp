@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <temblor/campaign/partial_file.hpp>
 #include <temblor/campaign/plan.hpp>
@@ -53,6 +55,20 @@ Stream trial_stream(const Plan& plan, std::size_t point, std::int64_t trial);
 TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, const Attack& attack,
                    const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
                    TrialSamples& samples);
+
+/// One trial to run.
+struct TrialPlace {
+  std::size_t point;
+  std::int64_t trial;
+  const Attack* attack;
+  const Protection* protection;
+};
+
+/// The same for several trials of points with one evaluator, which may share passes over the images: the same
+/// results as one by one. One entry of `samples` a trial.
+std::vector<TrialRun> run_trials(const Plan& plan, std::span<const TrialPlace> places,
+                                 const Evaluator& evaluator, Evaluator::Scratch& scratch,
+                                 std::span<TrialSamples> samples);
 /// Size of a perturbation; for per-sample ones the size of what image `sample` sees.
 Norms perturbation_norms(const Network& network, const Dataset& data, const Perturbation& perturbation,
                          std::int64_t sample);

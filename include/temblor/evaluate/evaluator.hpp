@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <temblor/data/dataset.hpp>
@@ -68,6 +69,8 @@ struct TrialSamples {
 /// What golden activations may take when nothing else is said: 2 GiB.
 constexpr std::int64_t default_activation_memory = std::int64_t{2} << 30;
 
+struct RippleTrial;
+
 /// Evaluates perturbations of one network on one dataset. Immutable and shared; each worker has its own
 /// Scratch.
 ///
@@ -117,6 +120,13 @@ class Evaluator {
   /// Exact effect of a perturbation. Counts equal those of evaluate_full; so do drops, except that those of a
   /// few changed weights in one layer may differ by the rounding bound of the class comment.
   TrialCounts evaluate(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;
+  /// Several trials in one pass over the images, as far as they change convolutions: what is not kept is
+  /// computed once for all of them. Results, one a trial, are those of one trial after the other, bit for
+  /// bit.
+  std::vector<TrialCounts> evaluate(std::span<const Perturbation* const> perturbations, Scratch& scratch,
+                                    std::span<TrialSamples> samples) const;
+  /// Whether several trials in one pass save work for some perturbations of this network.
+  bool shares() const;
   /// The reference path: full re-inference of every image, for tests and `--full`.
   TrialCounts evaluate_full(const Perturbation& perturbation, Scratch& scratch, TrialSamples& samples) const;
   /// The effect on a network that keeps the outputs of its activation functions, and values held as codes,
@@ -128,6 +138,7 @@ class Evaluator {
 
  private:
   bool ripples(int layer) const;
+  bool follow(const Perturbation& perturbation, RippleTrial& trial) const;
 
   const Network* network_;
   const Dataset* data_;
