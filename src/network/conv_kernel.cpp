@@ -100,8 +100,8 @@ void PackedConv::pack(const Sliding& sliding, Index groups, const Weights& weigh
   }
   const bool finite =
       std::all_of(panels_.begin(), panels_.end(), [](float weight) { return weight - weight == 0.0F; });
-  skips_ = wide_vectors() && finite && padded_width_ <= skip_width && sliding.taps() <= skip_taps &&
-           list_.size() > 1 && groups == 1;
+  skips_ =
+      finite && padded_width_ <= skip_width && sliding.taps() <= skip_taps && list_.size() > 1 && groups == 1;
 }
 
 void PackedConv::pad(const float* image, float* to) const {
@@ -191,19 +191,20 @@ bool PackedConv::multiply_skipping(const float* image, AlignedFloats& sums, floa
 }
 
 void PackedConv::multiply(const RowsView& in, Index count, float* out, Index out_stride) const {
+  const bool skips = skips_ && wide_vectors();
   thread_local std::vector<float> padded;
   thread_local AlignedFloats sums;
   if (copies_)
     padded.resize(static_cast<std::size_t>(sliding_.front().channels() * padded_height_ * padded_width_));
   sums.resize(
-      static_cast<std::size_t>((skips_ ? static_cast<Index>(most_panels) : 2) * positions_ * panel_width));
+      static_cast<std::size_t>((skips ? static_cast<Index>(most_panels) : 2) * positions_ * panel_width));
   for (Index r = 0; r < count; ++r) {
     const float* image = in.row(r);
     if (copies_) {
       pad(image, padded.data());
       image = padded.data();
     }
-    if (skips_ && multiply_skipping(image, sums, out + r * out_stride)) continue;
+    if (skips && multiply_skipping(image, sums, out + r * out_stride)) continue;
     for (std::size_t first = 0; first < list_.size();) {
       const std::size_t panels = together(first);
       run_panels(first, panels, image, corners_.data(), positions_, sums.data());

@@ -79,6 +79,9 @@ struct RippleTrial;
 /// - images whose inputs to every changed weight are 0 (weights finite) keep their golden logits, as 0 w adds
 /// nothing;
 /// - everything before the first touched layer keeps its golden activations;
+/// - changed output channels of a convolution are followed image by image, and what turns out equal is
+/// dropped; several
+///   trials share a pass over the images;
 /// - a few changed weights of one dense layer in a chain of dense and element-wise layers become a rank-1
 /// change a
 ///   moved unit. Its logits differ from a full pass by rounding; the difference is bounded a priori (running
