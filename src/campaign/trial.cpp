@@ -79,6 +79,14 @@ void fill(const Network& network, const Dataset& data, const TrialCounts& counts
   row.worst_sample = counts.worst_sample;
 }
 
+TrialCounts evaluate_alone(const Plan& plan, const TrialPlace& place, const Perturbation& perturbation,
+                           const Evaluator& evaluator, Evaluator::Scratch& scratch, TrialSamples& samples) {
+  if (place.protection->clamps_activations())
+    return evaluator.evaluate_clamped(perturbation, plan.spec.full, scratch, samples);
+  return plan.spec.full ? evaluator.evaluate_full(perturbation, scratch, samples)
+                        : evaluator.evaluate(perturbation, scratch, samples);
+}
+
 }  // namespace
 
 std::vector<TrialRun> run_trials(const Plan& plan, std::span<const TrialPlace> places,
@@ -87,31 +95,30 @@ std::vector<TrialRun> run_trials(const Plan& plan, std::span<const TrialPlace> p
   std::vector<TrialRun> runs(places.size());
   std::vector<const Perturbation*> together;
   std::vector<std::size_t> waiting;
-  const auto flush = [&] {
-    // Samples of trials that wait are gathered, and go back to their places.
-    std::vector<TrialSamples> own;
-    for (const std::size_t i : waiting) own.push_back(std::move(samples[i]));
-    const auto counts = evaluator.evaluate(together, scratch, own);
-    for (std::size_t k = 0; k < waiting.size(); ++k) {
-      samples[waiting[k]] = std::move(own[k]);
-      fill(evaluator.network(), plan.data, counts[k], runs[waiting[k]]);
-    }
-  };
   for (std::size_t i = 0; i < places.size(); ++i) {
     TrialRun& run = runs[i];
     if (!draw_trial(plan, places[i], run)) continue;
-    const bool clamped = places[i].protection->clamps_activations();
-    if (!clamped && !plan.spec.full) {
+    // Sparse ones are small enough to wait for each other.
+    if (!plan.spec.full && !places[i].protection->clamps_activations() &&
+        std::holds_alternative<SparseDelta>(run.perturbation.delta)) {
       together.push_back(&run.perturbation);
       waiting.push_back(i);
       continue;
     }
-    const auto counts =
-        clamped ? evaluator.evaluate_clamped(run.perturbation, plan.spec.full, scratch, samples[i])
-                : evaluator.evaluate_full(run.perturbation, scratch, samples[i]);
+    const auto counts = evaluate_alone(plan, places[i], run.perturbation, evaluator, scratch, samples[i]);
     fill(evaluator.network(), plan.data, counts, run);
+    run.perturbation = {};
   }
-  flush();
+  // Samples of trials that wait are gathered, and go back to their places.
+  std::vector<TrialSamples> own;
+  for (const std::size_t i : waiting) own.push_back(std::move(samples[i]));
+  const auto counts = evaluator.evaluate(together, scratch, own);
+  for (std::size_t k = 0; k < waiting.size(); ++k) {
+    TrialRun& run = runs[waiting[k]];
+    samples[waiting[k]] = std::move(own[k]);
+    fill(evaluator.network(), plan.data, counts[k], run);
+    run.perturbation = {};
+  }
   return runs;
 }
 
@@ -119,7 +126,11 @@ TrialRun run_trial(const Plan& plan, std::size_t point, std::int64_t trial, cons
                    const Protection& protection, const Evaluator& evaluator, Evaluator::Scratch& scratch,
                    TrialSamples& samples) {
   const TrialPlace place{point, trial, &attack, &protection};
-  return std::move(run_trials(plan, {&place, 1}, evaluator, scratch, {&samples, 1}).front());
+  TrialRun run;
+  if (!draw_trial(plan, place, run)) return run;
+  fill(evaluator.network(), plan.data,
+       evaluate_alone(plan, place, run.perturbation, evaluator, scratch, samples), run);
+  return run;
 }
 
 }  // namespace temblor

@@ -65,7 +65,8 @@ struct TrialPlace {
 };
 
 /// The same for several trials of points with one evaluator, which may share passes over the images: the same
-/// results as one by one. One entry of `samples` a trial.
+/// results as one by one, but for the perturbations, which are left out: of those that are not sparse only
+/// one is held at a time. One entry of `samples` a trial.
 std::vector<TrialRun> run_trials(const Plan& plan, std::span<const TrialPlace> places,
                                  const Evaluator& evaluator, Evaluator::Scratch& scratch,
                                  std::span<TrialSamples> samples);
