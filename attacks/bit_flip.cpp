@@ -11,7 +11,7 @@ namespace {
 enum class Target { codes, scales, zero_points };
 
 Target target_of(const Params& params) {
-  const auto name = params.text("target");
+  const auto& name = params.text("target");
   return name == "codes" ? Target::codes : name == "scales" ? Target::scales : Target::zero_points;
 }
 

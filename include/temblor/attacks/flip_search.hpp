@@ -18,7 +18,7 @@ struct FlipEffect {
 
 /// One flip of a search, with what the images do after it.
 struct FlipStep {
-  BitFault flip;
+  BitFault flip{};
   FlipEffect effect;
 };
 

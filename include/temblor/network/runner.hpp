@@ -59,9 +59,9 @@ class BlockRunner {
 
   /// Images of a run: `count` <= block rows, from `first` on, or those listed in `rows`.
   struct Images {
-    const Matrix* images;
-    Index first;
-    Index count;
+    const Matrix* images = nullptr;
+    Index first = 0;
+    Index count = 0;
     const std::int32_t* rows = nullptr;  ///< then `first` is not used
   };
   /// Every node. The result (logits, [count x classes]) is valid until the next run.
