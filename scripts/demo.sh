@@ -29,30 +29,25 @@ train() {
     "$temblor" train --dataset fashion-mnist --seed 1 "$@" -o "$net"
   fi
 }
-# The table of a check; the whole text also has a replay command for each line.
-check() { "$temblor" check "$1" | sed '/^$/,$d'; }
+# campaign SPEC NETWORK RESULT TABLES: runs a campaign of results/demo and holds it against its bounds.
+campaign() {
+  local result=$out/$3.h5 table
+  step "Running the campaign of results/demo/$1.toml"
+  "$temblor" run "results/demo/$1.toml" --network "$out/$2.h5" -o "$result"
+  step "Every drop against its bound"
+  "$temblor" check "$result" | sed '/^$/,$d' # the table; the whole text also has a replay command for each line
+  for table in points checks; do
+    "$temblor" export "$result" --table "$table" --format csv -o "$out/$4$table.csv"
+  done
+}
 
 step "Training 784-128-64-32-10 on Fashion-MNIST"
 train net --arch 784-128-64-32-10 --epochs 8
-
-step "Running the campaign of results/demo/demo.toml"
-"$temblor" run results/demo/demo.toml --network "$out/net.h5" -o "$out/demo.h5"
-
-step "Every drop against its bound"
-check "$out/demo.h5"
-"$temblor" export "$out/demo.h5" --table points --format csv -o "$out/points.csv"
-"$temblor" export "$out/demo.h5" --table checks --format csv -o "$out/checks.csv"
+campaign demo net demo ''
 
 step "Training a LeNet-5"
 train lenet --arch lenet5 --epochs 4
-
-step "Running the campaign of results/demo/lenet.toml"
-"$temblor" run results/demo/lenet.toml --network "$out/lenet.h5" -o "$out/lenet-campaign.h5"
-
-step "Every drop against its bound"
-check "$out/lenet-campaign.h5"
-"$temblor" export "$out/lenet-campaign.h5" --table points --format csv -o "$out/lenet-points.csv"
-"$temblor" export "$out/lenet-campaign.h5" --table checks --format csv -o "$out/lenet-checks.csv"
+campaign lenet lenet lenet-campaign lenet-
 
 step "Every single bit of every int8 weight of the LeNet-5, on 100 images"
 if [[ -e $out/lenet-census.h5 ]]; then
