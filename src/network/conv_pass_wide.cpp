@@ -14,24 +14,24 @@ TEMBLOR_WIDE void run_tile(const ConvPass& pass, Index at, Index sums_step) {
   const float* in[Positions];
   for (int p = 0; p < Positions; ++p) in[p] = pass.image + pass.corners[at + p];
   float* sums = pass.sums + at * panel_width;
-  __m512 acc[Positions][Panels];
+  wide::Lanes acc[Positions][Panels];
   for (int v = 0; v < Panels; ++v) {
     for (int p = 0; p < Positions; ++p)
-      acc[p][v] = _mm512_loadu_ps(pass.bias != nullptr ? pass.bias + v * panel_width
-                                                       : sums + v * sums_step + p * panel_width);
+      acc[p][v] = wide::load(pass.bias != nullptr ? pass.bias + v * panel_width
+                                                  : sums + v * sums_step + p * panel_width);
   }
   const float* weights = pass.weights;
   for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
-    __m512 w[Panels];
-    for (int v = 0; v < Panels; ++v) w[v] = _mm512_loadu_ps(weights + v * pass.weights_step);
+    wide::Lanes w[Panels];
+    for (int v = 0; v < Panels; ++v) w[v] = wide::load(weights + v * pass.weights_step);
     const std::ptrdiff_t offset = pass.offsets[k];
     for (int p = 0; p < Positions; ++p) {
-      const __m512 value = _mm512_set1_ps(in[p][offset]);
+      const wide::Lanes value = _mm512_set1_ps(in[p][offset]);
       for (int v = 0; v < Panels; ++v) acc[p][v] = _mm512_fmadd_ps(value, w[v], acc[p][v]);
     }
   }
   for (int v = 0; v < Panels; ++v) {
-    for (int p = 0; p < Positions; ++p) _mm512_storeu_ps(sums + v * sums_step + p * panel_width, acc[p][v]);
+    for (int p = 0; p < Positions; ++p) wide::store(sums + v * sums_step + p * panel_width, acc[p][v]);
   }
 }
 
@@ -44,22 +44,22 @@ TEMBLOR_WIDE void run_rows(const ConvPass& pass, Index at) {
   const float* in[Runs];
   for (int r = 0; r < Runs; ++r) in[r] = pass.image + pass.corners[at + r * run];
   float* sums = pass.sums + at * panel_width;
-  __m512 acc[Runs][run];
+  wide::Lanes acc[Runs][run];
   for (int r = 0; r < Runs; ++r) {
     for (int p = 0; p < run; ++p)
-      acc[r][p] = _mm512_loadu_ps(pass.bias != nullptr ? pass.bias : sums + (r * run + p) * panel_width);
+      acc[r][p] = wide::load(pass.bias != nullptr ? pass.bias : sums + (r * run + p) * panel_width);
   }
   const float* weights = pass.weights;
   for (Index k = 0; k < pass.n; ++k, weights += panel_width) {
-    const __m512 w = _mm512_loadu_ps(weights);
+    const wide::Lanes w = wide::load(weights);
     const std::ptrdiff_t offset = pass.offsets[k];
     for (int r = 0; r < Runs; ++r) {
       const float* from = in[r] + offset;
-      for (int p = 0; p < run; ++p) acc[r][p] = _mm512_fmadd_ps(_mm512_set1_ps(from[p]), w, acc[r][p]);
+      for (int p = 0; p < run; ++p) acc[r][p] = wide::multiply_add(from[p], w, acc[r][p]);
     }
   }
   for (int r = 0; r < Runs; ++r) {
-    for (int p = 0; p < run; ++p) _mm512_storeu_ps(sums + (r * run + p) * panel_width, acc[r][p]);
+    for (int p = 0; p < run; ++p) wide::store(sums + (r * run + p) * panel_width, acc[r][p]);
   }
 }
 
